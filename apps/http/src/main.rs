@@ -1,0 +1,2 @@
+//! Serves HTTP/1.1.
+fn main() {}

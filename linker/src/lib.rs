@@ -1,0 +1,1 @@
+//! Merges a nucleus and a guest into one bootable image.

@@ -1,0 +1,53 @@
+//! The information page: clock parameters and event counters, written below, read by ring 3 without a call.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Number of event counters.
+pub const EVENTS: usize = 64;
+
+/// Event of bytes typed on the console.
+pub const EVENT_CONSOLE: usize = 0;
+/// Event of a request to stop (the user's first Ctrl-C).
+pub const EVENT_STOP: usize = 1;
+/// First event that belongs to a device; see [`crate::boot::Device::first_event`].
+pub const FIRST_DEVICE_EVENT: usize = 8;
+
+/// The information page. Ring 3 sees it read-only at [`crate::layout::INFO_PAGE`].
+#[derive(Debug)]
+#[repr(C)]
+pub struct InfoPage {
+    /// [`crate::VERSION`].
+    pub version: AtomicU64,
+    /// Time-stamp counter at boot: nanosecond 0.
+    pub tsc_at_boot: AtomicU64,
+    /// Nanoseconds a tick, as a fraction of 2^32: `ns = (ticks * multiplier) >> 32`.
+    pub tsc_multiplier: AtomicU64,
+    /// Wall clock at nanosecond 0, in ns since 1970-01-01T00:00:00Z; 0: unknown.
+    pub wall_at_boot_ns: AtomicU64,
+    /// Sum of all event counters.
+    pub events_total: AtomicU64,
+    /// How often each event has happened.
+    pub events: [AtomicU64; EVENTS],
+}
+
+impl InfoPage {
+    /// Returns nanoseconds since boot for a reading of the time-stamp counter.
+    #[must_use]
+    pub fn nanoseconds(&self, tsc: u64) -> u64 {
+        let ticks = tsc.wrapping_sub(self.tsc_at_boot.load(Ordering::Relaxed));
+        let wide = u128::from(ticks) * u128::from(self.tsc_multiplier.load(Ordering::Relaxed));
+        u64::try_from(wide >> 32).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the sum of all event counters, ordered before what the caller reads next.
+    #[must_use]
+    pub fn events_seen(&self) -> u64 {
+        self.events_total.load(Ordering::Acquire)
+    }
+
+    /// Returns how often `event` has happened; 0 for an event that does not exist.
+    #[must_use]
+    pub fn event(&self, event: usize) -> u64 {
+        self.events.get(event).map_or(0, |counter| counter.load(Ordering::Acquire))
+    }
+}

@@ -1,0 +1,143 @@
+//! Upcalls: how the machine below enters ring 3 by itself.
+//!
+//! The context goes to a pinned block per CPU, never to an address that the guest chose, and nothing is written
+//! near the interrupted stack pointer (red zone). The handler runs on the registered stack with the kind of upcall
+//! in `rdi`. While one upcall is active others are held; a fault in it ends the guest with a report.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Why an upcall happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum UpcallKind {
+    /// The guest faulted; see `vector`, `error_code` and `address`.
+    Fault = 1,
+    /// The preemption tick hit a user's program.
+    Tick = 2,
+    /// A `syscall` outside the gate: a call of a Linux program. `rcx` of the context is gone: `rip` is the
+    /// instruction after the `syscall`.
+    ForeignSyscall = 3,
+}
+
+impl UpcallKind {
+    /// Returns the kind with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::Fault),
+            2 => Some(Self::Tick),
+            3 => Some(Self::ForeignSyscall),
+            _ => None,
+        }
+    }
+}
+
+/// General registers, in the order of the DWARF numbering of x86-64, then `rip` and `rflags`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the fields are the registers of the manual")]
+pub struct Registers {
+    pub rax: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub rsp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+}
+
+/// The pinned block of one CPU; GS base of ring 3 points here, so its offsets are part of the contract.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct CpuBlock {
+    /// Address of this block (`mov %gs:0, reg` finds it).
+    pub self_address: AtomicU64,
+    /// Index of this CPU.
+    pub cpu: AtomicU64,
+    /// The current thread, for the library OS alone.
+    pub current_thread: AtomicU64,
+    /// 1 while an upcall is active. Written below only.
+    pub upcall_active: AtomicU64,
+    /// 1 if a tick came while our own code ran; the dispatcher tests and clears it.
+    pub pending: AtomicU64,
+    /// Exception vector of a fault (SDM 3A table 6-1).
+    pub vector: AtomicU64,
+    /// Error code of a fault.
+    pub error_code: AtomicU64,
+    /// Faulting address (CR2) of a page fault.
+    pub address: AtomicU64,
+    /// Scratch slots for patch stubs and the library OS.
+    pub scratch: [AtomicU64; 8],
+    /// The interrupted registers; what stands here at the return is resumed.
+    pub registers: [AtomicU64; 18],
+    /// Fills up to the 16-byte alignment that FXSAVE asks for.
+    pub reserved: [AtomicU64; 14],
+    /// The interrupted x87, SSE and MXCSR state in FXSAVE64 form.
+    pub floating_point: [AtomicU64; 64],
+}
+
+impl CpuBlock {
+    /// Reads the interrupted registers, each once.
+    #[must_use]
+    pub fn load_registers(&self) -> Registers {
+        let [rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags] =
+            core::array::from_fn(|index| self.registers[index].load(Ordering::Relaxed));
+        Registers {
+            rax,
+            rdx,
+            rcx,
+            rbx,
+            rsi,
+            rdi,
+            rbp,
+            rsp,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rip,
+            rflags,
+        }
+    }
+
+    /// Writes the registers to resume with.
+    pub fn store_registers(&self, registers: &Registers) {
+        let r = registers;
+        let values = [
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
+            r.r14, r.r15, r.rip, r.rflags,
+        ];
+        for (slot, value) in self.registers.iter().zip(values) {
+            slot.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::offset_of;
+
+    #[test]
+    fn the_block_has_the_offsets_that_assembly_relies_on() {
+        assert_eq!(offset_of!(CpuBlock, current_thread), 16);
+        assert_eq!(offset_of!(CpuBlock, scratch), 64);
+        assert_eq!(offset_of!(CpuBlock, floating_point) % 16, 0);
+        assert!(size_of::<CpuBlock>() <= crate::layout::CPU_BLOCK_SIZE);
+    }
+}

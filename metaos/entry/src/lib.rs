@@ -1,0 +1,2 @@
+//! Start points, panic handler, allocator and compiler stubs of a guest.
+#![no_std]

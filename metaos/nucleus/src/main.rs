@@ -1,0 +1,2 @@
+//! The ring-0 part of the meta-OS.
+fn main() {}

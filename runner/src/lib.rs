@@ -1,0 +1,1 @@
+//! The host tool: builds, starts, watches and measures images.

@@ -1,0 +1,2 @@
+//! The host tool: builds, starts, watches and measures images.
+fn main() {}

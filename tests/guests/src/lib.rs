@@ -1,0 +1,2 @@
+//! Guests that misbehave, one a behaviour.
+#![no_std]
