@@ -1,1 +1,119 @@
-//! Merges a nucleus and a guest into one bootable image.
+//! Merges a nucleus and a guest into one bootable ELF file.
+//!
+//! Nucleus and guest are separate executables because ring 0 must not run a copy of `core` that ring 3 can run
+//! (SMEP). Each comes linked at its final virtual addresses; what is left to do is to check them, to give their
+//! pages physical addresses, to tell the nucleus where everything lies, and to write the notes that boot loaders
+//! look for. Whatever a file may hold, the answer is an image or a [`LinkError`], never a panic.
+//!
+//! ```text
+//! input ──> note ──> scan ──> layout ──> multiboot, table ──> write
+//! (parse,   (what    (instruc- (physical  (fill in the         (the file)
+//!  check)    it is)   tions)    pages)     nucleus)
+//!                                          symbols ──> report ──┘
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod field;
+mod input;
+mod layout;
+mod multiboot;
+mod note;
+mod report;
+mod room;
+mod scan;
+mod symbols;
+mod table;
+mod write;
+
+pub use error::{LinkError, Refusal, Role, Site};
+pub use report::{Report, RoomSize, SegmentReport};
+pub use room::{Room, room_of_symbol};
+
+use layout::Layout;
+
+/// A file that was read, and its name for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Name or path of the file.
+    pub name: &'a str,
+    /// Its contents.
+    pub bytes: &'a [u8],
+}
+
+/// What is asked of the guest's machine code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GuestPolicy {
+    /// No privileged instruction, no `syscall` but the gate's, no VEX-coded instruction.
+    Checked,
+    /// Anything: for guests that tests make to misbehave.
+    Unchecked,
+}
+
+/// How to link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Physical address of the image's first byte: [`abi::layout::LOAD_DIRECT`] or [`abi::layout::LOAD_GRUB`].
+    pub load_address: u64,
+    /// What is asked of the guest's machine code.
+    pub guest_policy: GuestPolicy,
+}
+
+/// A bootable image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// The ELF file.
+    pub bytes: Vec<u8>,
+    /// What it is made of.
+    pub report: Report,
+}
+
+/// Merges `nucleus` and `guest` into an image.
+///
+/// Both must be statically linked `ET_EXEC` files for x86-64 with their symbol tables. The image carries neither
+/// symbols nor sections. The same inputs give the same bytes.
+///
+/// # Errors
+///
+/// The first thing that is wrong with either file; see [`Refusal`].
+pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result<Image, LinkError> {
+    let of_nucleus = |refusal| LinkError::new(nucleus.name, refusal);
+    let of_guest = |refusal| LinkError::new(guest.name, refusal);
+
+    let nucleus_program = input::parse(nucleus.bytes, Role::Nucleus).map_err(of_nucleus)?;
+    let nucleus_note = note::nucleus(&nucleus_program).map_err(of_nucleus)?;
+    input::check_placement(&nucleus_program).map_err(of_nucleus)?;
+    scan::check_nucleus(&nucleus_program).map_err(of_nucleus)?;
+
+    let guest_program = input::parse(guest.bytes, Role::Guest).map_err(of_guest)?;
+    let guest_note = note::guest(&guest_program).map_err(of_guest)?;
+    input::check_placement(&guest_program).map_err(of_guest)?;
+    if options.guest_policy == GuestPolicy::Checked {
+        scan::check_guest(&guest_program, guest_note.gate).map_err(of_guest)?;
+    }
+
+    let mut layout = Layout::of_nucleus(&nucleus_program, options.load_address).map_err(of_nucleus)?;
+    layout.append_guest(&guest_program).map_err(of_guest)?;
+    table::fill(&mut layout, &nucleus_note, &guest_note).map_err(of_nucleus)?;
+    multiboot::fill(&mut layout, &nucleus_note).map_err(of_nucleus)?;
+
+    let contents = report::Contents {
+        nucleus: report::file_name(nucleus.name),
+        guest: report::file_name(guest.name),
+        entry: guest_note.entry,
+        gate: guest_note.gate,
+        rooms: symbols::sizes_by_room(&nucleus_program, &guest_program),
+    };
+    let bytes = write::image(&layout, guest_program.entry, nucleus_note.pvh_entry, &contents).map_err(of_nucleus)?;
+    let report = Report::of_image(&bytes).map_err(of_nucleus)?;
+    Ok(Image { bytes, report })
+}
+
+/// Tells what a finished image is made of.
+///
+/// # Errors
+///
+/// The file is damaged or is not an image that [`link`] made.
+pub fn inspect(image: &Input<'_>) -> Result<Report, LinkError> {
+    Report::of_image(image.bytes).map_err(|refusal| LinkError::new(image.name, refusal))
+}

@@ -1,0 +1,156 @@
+//! Looks through machine code for instructions that may not be there.
+//!
+//! A guest runs in ring 3, where most of these would only fault; the scan tells at build time, with the function's
+//! name, what would otherwise be a crash report. It finds mistakes, not malice: code can still be entered in the
+//! middle of an instruction. VEX-coded instructions are refused in ring 0 and ring 3 because a call keeps only the
+//! lower half of the vector registers.
+//!
+//! x86 code has no marks between instructions, so decoding starts anew at every symbol, and runs on through what
+//! no symbol names. Bytes that are no instruction are stepped over one by one: padding and tables are no mistake.
+
+use iced_x86::{Code, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic};
+
+use crate::error::{Refusal, Site};
+use crate::input::{Program, Segment, Symbol};
+
+/// Refuses VEX-coded instructions in the nucleus.
+pub(crate) fn check_nucleus(nucleus: &Program<'_>) -> Result<(), Refusal> {
+    check(nucleus, |instruction| is_vex(instruction).then_some(Refusal::Vex as Verdict))
+}
+
+/// Refuses VEX-coded and privileged instructions in a guest, and ways into ring 0 other than at `gate`.
+pub(crate) fn check_guest(guest: &Program<'_>, gate: u64) -> Result<(), Refusal> {
+    check(guest, |instruction| {
+        if is_vex(instruction) {
+            return Some(Refusal::Vex);
+        }
+        if enters_ring_0(instruction) {
+            return (instruction.ip() != gate).then_some(Refusal::SecondGate);
+        }
+        is_privileged(instruction).then_some(Refusal::Privileged)
+    })
+}
+
+/// Makes a refusal of the place where an instruction stands.
+type Verdict = fn(Site) -> Refusal;
+
+fn check(program: &Program<'_>, judge: impl Fn(&Instruction) -> Option<Verdict>) -> Result<(), Refusal> {
+    for segment in program.executable_segments() {
+        for instruction in Instructions::new(segment, &program.symbols) {
+            if let Some(verdict) = judge(&instruction) {
+                return Err(verdict(site(&instruction, segment, &program.symbols)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_vex(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.code().encoding(),
+        EncodingKind::VEX | EncodingKind::EVEX | EncodingKind::XOP | EncodingKind::MVEX
+    )
+}
+
+fn enters_ring_0(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.mnemonic(),
+        Mnemonic::Syscall
+            | Mnemonic::Sysenter
+            | Mnemonic::Int
+            | Mnemonic::Int1
+            | Mnemonic::Vmcall
+            | Mnemonic::Vmmcall
+            | Mnemonic::Vmfunc
+    )
+}
+
+fn is_privileged(instruction: &Instruction) -> bool {
+    instruction.is_privileged()
+        || matches!(
+            instruction.mnemonic(),
+            // Ring 3 may run these, but they are ring 0's: returns from traps, what UMIP hides, protection keys.
+            Mnemonic::Iret
+                | Mnemonic::Iretd
+                | Mnemonic::Iretq
+                | Mnemonic::Sgdt
+                | Mnemonic::Sidt
+                | Mnemonic::Sldt
+                | Mnemonic::Smsw
+                | Mnemonic::Str
+                | Mnemonic::Wrpkru
+        )
+}
+
+/// The instructions of a segment.
+struct Instructions<'a> {
+    decoder: Decoder<'a>,
+    bytes: &'a [u8],
+    base: u64,
+    /// Offsets at which decoding starts anew, the last first.
+    starts: Vec<usize>,
+}
+
+impl<'a> Instructions<'a> {
+    fn new(segment: &Segment<'a>, symbols: &[Symbol<'_>]) -> Self {
+        let mut starts: Vec<usize> = symbols
+            .iter()
+            .flat_map(|symbol| [symbol.start, symbol.start.saturating_add(symbol.length)])
+            .filter(|address| segment.file_range().contains(address))
+            .filter_map(|address| usize::try_from(address - segment.start).ok())
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts.reverse();
+        let decoder = Decoder::with_ip(64, segment.bytes, segment.start, DecoderOptions::NONE);
+        Self { decoder, bytes: segment.bytes, base: segment.start, starts }
+    }
+
+    fn seek(&mut self, offset: usize) {
+        // Both set what the decoder reads next; `offset` is at most the length of its bytes.
+        if self.decoder.set_position(offset).is_ok() {
+            self.decoder.set_ip(self.base.wrapping_add(offset as u64));
+        }
+    }
+}
+
+impl Iterator for Instructions<'_> {
+    type Item = Instruction;
+
+    fn next(&mut self) -> Option<Instruction> {
+        // Every round moves on by at least one byte or takes a start away.
+        loop {
+            let position = self.decoder.position();
+            if let Some(start) = self.starts.pop_if(|start| *start <= position) {
+                self.seek(start);
+                continue;
+            }
+            if position >= self.bytes.len() {
+                return None;
+            }
+            let instruction = self.decoder.decode();
+            if instruction.code() != Code::INVALID {
+                return Some(instruction);
+            }
+            self.seek(position + 1);
+        }
+    }
+}
+
+fn site(instruction: &Instruction, segment: &Segment<'_>, symbols: &[Symbol<'_>]) -> Site {
+    let address = instruction.ip();
+    let mnemonic = format!("{:?}", instruction.mnemonic()).to_lowercase();
+    let function = function_at(address, symbols).map(|symbol| {
+        let name = String::from_utf8_lossy(symbol.name);
+        format!("{:#}", rustc_demangle::demangle(&name))
+    });
+    Site { mnemonic, address, function, segment: segment.label.clone() }
+}
+
+/// Returns the nearest symbol at or below `address` that is either a label or reaches over it.
+fn function_at<'a>(address: u64, symbols: &'a [Symbol<'a>]) -> Option<&'a Symbol<'a>> {
+    let end = symbols.partition_point(|symbol| symbol.start <= address);
+    symbols.get(..end)?.iter().rev().find(|symbol| {
+        symbol.length == 0 || address < symbol.start.saturating_add(symbol.length)
+    })
+}

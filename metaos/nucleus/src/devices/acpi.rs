@@ -1,0 +1,134 @@
+//! The two facts wanted from ACPI: where PCI configuration space lies and which I/O APICs there are.
+//!
+//! RSDP -> XSDT or RSDT -> MCFG and MADT (ACPI 6.5, 5.2). Tables are read byte by byte, as nothing in them is aligned,
+//! and only after signature, length and checksum were found right.
+
+use super::bus::Physical;
+use super::config::Ecam;
+use super::ioapic::MAX_IO_APICS;
+use abi::PhysAddr;
+use core::ops::Range;
+
+/// Where the BIOS puts the RSDP if the loader does not tell (ACPI 6.5, 5.2.5.1).
+const BIOS_AREA: Range<u64> = 0xe_0000..0x10_0000;
+/// No table starts beyond; it is the limit of any CPU.
+const END: u64 = 1 << 52;
+/// Header of a table (5.2.6).
+const HEADER_LENGTH: u64 = 36;
+/// Start of the entries of both MADT (5.2.12) and MCFG (PCI Firmware 3.3, 4.1.2).
+const ENTRIES: u64 = 44;
+/// Longer tables are not believed.
+const MAX_LENGTH: u64 = 0x1_0000;
+/// MADT entry of an I/O APIC (5.2.12.3), and its length.
+const IO_APIC: [u8; 2] = [1, 12];
+
+/// An I/O APIC as the MADT names it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IoApicEntry {
+    pub(super) address: u64,
+    pub(super) first_gsi: u32,
+}
+
+/// What the tables said; empty on a machine without ACPI.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) is_present: bool,
+    pub(super) ecam: Option<Ecam>,
+    /// Those that there are come first, the others have address 0.
+    pub(super) io_apics: [IoApicEntry; MAX_IO_APICS],
+}
+
+impl Tables {
+    /// Reads the tables that start at `rsdp` or, if that is none, in the BIOS area.
+    pub(super) fn read(physical: &mut dyn Physical, rsdp: Option<PhysAddr>) -> Self {
+        let mut tables = Self::default();
+        let told = rsdp.and_then(|at| root(physical, at.0));
+        let found = told.or_else(|| BIOS_AREA.step_by(16).find_map(|at| root(physical, at)));
+        if let Some((root, true)) = found {
+            let length = checked_length(physical, root, b"XSDT");
+            for at in (HEADER_LENGTH..length.saturating_sub(7)).step_by(8) {
+                let table = read_u64(physical, root + at);
+                tables.read_table(physical, table);
+            }
+        } else if let Some((root, false)) = found {
+            let length = checked_length(physical, root, b"RSDT");
+            for at in (HEADER_LENGTH..length.saturating_sub(3)).step_by(4) {
+                let table = read_u32(physical, root + at);
+                tables.read_table(physical, u64::from(table));
+            }
+        }
+        tables
+    }
+
+    fn read_table(&mut self, physical: &mut dyn Physical, table: u64) {
+        self.is_present = true;
+        self.read_madt(physical, table);
+        self.read_mcfg(physical, table);
+    }
+
+    fn read_madt(&mut self, physical: &mut dyn Physical, table: u64) {
+        let length = checked_length(physical, table, b"APIC");
+        let mut free = self.io_apics.iter_mut().filter(|entry| entry.address == 0);
+        let mut at = ENTRIES;
+        while at + 12 <= length {
+            let head: [u8; 2] = bytes(physical, table + at);
+            if let (IO_APIC, Some(entry)) = (head, free.next()) {
+                entry.address = u64::from(read_u32(physical, table + at + 4));
+                entry.first_gsi = read_u32(physical, table + at + 8);
+            }
+            at += u64::from(head[1].max(2));
+        }
+    }
+
+    /// Takes the first entry of segment 0; other segments need no reaching.
+    fn read_mcfg(&mut self, physical: &mut dyn Physical, table: u64) {
+        let length = checked_length(physical, table, b"MCFG");
+        for at in (ENTRIES..length.saturating_sub(15)).step_by(16) {
+            let base = read_u64(physical, table + at);
+            if let ([0, 0, first_bus, last_bus], None) = (bytes(physical, table + at + 8), &self.ecam) {
+                self.ecam = Ecam::new(base, first_bus, last_bus);
+            }
+        }
+    }
+}
+
+/// Reads the root pointer at `at` (5.2.5.3): address of the table of tables, and whether that is the XSDT.
+fn root(physical: &mut dyn Physical, at: u64) -> Option<(u64, bool)> {
+    if at >= END || bytes(physical, at) != *b"RSD PTR " || !sums_to_zero(physical, at, 20) {
+        return None;
+    }
+    let [revision] = bytes(physical, at + 15);
+    let is_extended = revision >= 2 && sums_to_zero(physical, at, 36);
+    Some(if is_extended {
+        (read_u64(physical, at + 24), true)
+    } else {
+        (u64::from(read_u32(physical, at + 16)), false)
+    })
+}
+
+/// Returns the length of the table at `table`; 0 if that is not a sound one with this signature.
+fn checked_length(physical: &mut dyn Physical, table: u64, signature: &[u8; 4]) -> u64 {
+    if table >= END || bytes(physical, table) != *signature {
+        return 0;
+    }
+    let length = u64::from(read_u32(physical, table + 4));
+    let is_sound = (HEADER_LENGTH..=MAX_LENGTH).contains(&length) && sums_to_zero(physical, table, length);
+    if is_sound { length } else { 0 }
+}
+
+fn sums_to_zero(physical: &mut dyn Physical, at: u64, length: u64) -> bool {
+    (at..at + length).fold(0_u8, |sum, at| sum.wrapping_add(physical.read_u8(PhysAddr(at)))) == 0
+}
+
+fn read_u32(physical: &mut dyn Physical, at: u64) -> u32 {
+    u32::from_le_bytes(bytes(physical, at))
+}
+
+fn read_u64(physical: &mut dyn Physical, at: u64) -> u64 {
+    u64::from_le_bytes(bytes(physical, at))
+}
+
+fn bytes<const N: usize>(physical: &mut dyn Physical, at: u64) -> [u8; N] {
+    let mut next = at..;
+    [(); N].map(|()| next.next().map_or(u8::MAX, |at| physical.read_u8(PhysAddr(at))))
+}

@@ -1,0 +1,163 @@
+//! PCI configuration space: through the ports 0xCF8 and 0xCFC, or mapped (ECAM) where there are no ports.
+//!
+//! Nothing beyond the first 256 bytes of a function is needed, so the ports do wherever they are; only microvm and
+//! its like lack them. All accesses are aligned and 32 bits wide, which both ways allow.
+
+use super::bus::{Physical, Ports};
+use super::space::DeviceSpace;
+use abi::PhysAddr;
+use core::ops::{Range, RangeInclusive};
+
+const ADDRESS_PORT: u16 = 0xcf8;
+const DATA_PORT: u16 = 0xcfc;
+const ENABLE: u32 = 1 << 31;
+/// Where QEMU's microvm has its configuration space; without ACPI nothing tells.
+const MICROVM_ECAM: u64 = 0xe000_0000;
+/// Vendor and device of the host bridge that proves it.
+const MICROVM_HOST_BRIDGE: u32 = 0x0008_1b36;
+/// Bytes of configuration space of a bus.
+const BUS_SIZE: u64 = 1 << 20;
+/// Vendor and device (PCI 3.0, 6.1).
+const IDENTITY: u8 = 0x00;
+/// Header type in its third byte.
+const HEADER_TYPE: u8 = 0x0c;
+/// Bus numbers of a bridge: primary, secondary, subordinate.
+const BUS_NUMBERS: u8 = 0x18;
+
+/// Mapped configuration space of segment 0.
+#[derive(Clone, Debug)]
+pub(super) struct Ecam {
+    /// Address of bus 0, whether or not bus 0 is within `buses`.
+    base: u64,
+    buses: RangeInclusive<u8>,
+}
+
+impl Ecam {
+    /// Accepts what ACPI says if it makes sense.
+    pub(super) fn new(base: u64, first_bus: u8, last_bus: u8) -> Option<Self> {
+        let is_sound = base != 0 && base < 1 << 52 && base.is_multiple_of(BUS_SIZE);
+        is_sound.then_some(Self { base, buses: first_bus..=last_bus })
+    }
+
+    /// Returns the addresses that it takes.
+    pub(super) fn range(&self) -> Range<u64> {
+        let bus = |number: &u8| self.base + u64::from(*number) * BUS_SIZE;
+        bus(self.buses.start())..bus(self.buses.end()) + BUS_SIZE
+    }
+}
+
+/// The configuration space of the machine.
+pub(super) struct ConfigSpace<'a> {
+    physical: &'a mut dyn Physical,
+    ports: &'a mut dyn Ports,
+    /// `None`: by the ports.
+    ecam: Option<Ecam>,
+}
+
+impl<'a> ConfigSpace<'a> {
+    /// Finds the way to configuration space; `None` on a machine without PCI.
+    pub(super) fn find(
+        physical: &'a mut dyn Physical,
+        ports: &'a mut dyn Ports,
+        ecam: Option<Ecam>,
+        space: &DeviceSpace<'_>,
+    ) -> Option<Self> {
+        ports.write_u32(ADDRESS_PORT, ENABLE);
+        if ports.read_u32(ADDRESS_PORT) == ENABLE {
+            return Some(Self { physical, ports, ecam: None });
+        }
+        let ecam = ecam.or_else(|| {
+            let is_microvm = physical.read_u32(PhysAddr(MICROVM_ECAM)) == MICROVM_HOST_BRIDGE;
+            Ecam::new(MICROVM_ECAM, 0, u8::MAX).filter(|_| is_microvm)
+        });
+        let ecam = ecam.filter(|ecam| !space.is_memory(&ecam.range()))?;
+        Some(Self { physical, ports, ecam: Some(ecam) })
+    }
+
+    /// Tells whether the configuration ports exist.
+    pub(super) const fn is_by_ports(&self) -> bool {
+        self.ecam.is_none()
+    }
+
+    /// Calls `visit` with every function that is no bridge, on every bus that firmware numbered.
+    pub(super) fn for_each(&mut self, visit: &mut dyn FnMut(&mut Function<'_>)) {
+        // A bridge's secondary bus has a higher number than the bridge's own, so one ascending pass sees all.
+        let mut is_reachable = [false; 256];
+        is_reachable[0] = true;
+        for bus in self.ecam.as_ref().map_or(0..=u8::MAX, |ecam| ecam.buses.clone()) {
+            let mut has_more = false;
+            for number in 0..=u8::MAX {
+                let is_first = number % 8 == 0;
+                if !is_reachable[usize::from(bus)] || !(is_first || has_more) {
+                    continue;
+                }
+                let mut function = self.function(bus, number);
+                let header_type = function.header_type();
+                has_more = if is_first { header_type.is_some_and(|kind| kind & 0x80 != 0) } else { has_more };
+                match header_type.map(|kind| kind & 0x7f) {
+                    Some(0) => visit(&mut function),
+                    Some(1) => {
+                        let [_, secondary, ..] = function.read(BUS_NUMBERS).to_le_bytes();
+                        is_reachable[usize::from(secondary)] |= secondary > bus;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn function(&mut self, bus: u8, number: u8) -> Function<'_> {
+        let ecam = self.ecam.as_ref().map(|ecam| ecam.base);
+        Function { physical: self.physical, ports: self.ports, ecam, bus, number }
+    }
+}
+
+/// One function of one device.
+pub(super) struct Function<'a> {
+    pub(super) physical: &'a mut dyn Physical,
+    ports: &'a mut dyn Ports,
+    ecam: Option<u64>,
+    pub(super) bus: u8,
+    /// Device in bits 3..8, function in bits 0..3.
+    number: u8,
+}
+
+impl Function<'_> {
+    /// Reads the aligned 32 bits that hold `register`; all ones where nothing answers.
+    pub(super) fn read(&mut self, register: u8) -> u32 {
+        if let Some(base) = self.ecam {
+            return self.physical.read_u32(self.mapped(base, register));
+        }
+        self.ports.write_u32(ADDRESS_PORT, self.selector(register));
+        self.ports.read_u32(DATA_PORT)
+    }
+
+    /// Writes the aligned 32 bits that hold `register`.
+    pub(super) fn write(&mut self, register: u8, value: u32) {
+        if let Some(base) = self.ecam {
+            return self.physical.write_u32(self.mapped(base, register), value);
+        }
+        self.ports.write_u32(ADDRESS_PORT, self.selector(register));
+        self.ports.write_u32(DATA_PORT, value);
+    }
+
+    /// Returns vendor (low half) and device.
+    pub(super) fn identity(&mut self) -> u32 {
+        self.read(IDENTITY)
+    }
+
+    /// Returns the header type, with bit 7 set if the device has more functions; `None` if nothing is there.
+    fn header_type(&mut self) -> Option<u8> {
+        let is_there = !matches!(self.identity() & 0xffff, 0 | 0xffff);
+        is_there.then(|| self.read(HEADER_TYPE).to_le_bytes()[2])
+    }
+
+    fn selector(&self, register: u8) -> u32 {
+        ENABLE | u32::from_le_bytes([register & !3, self.number, self.bus, 0])
+    }
+
+    fn mapped(&self, base: u64, register: u8) -> PhysAddr {
+        let offset = u64::from(self.number) << 12 | u64::from(register & !3);
+        PhysAddr(base + u64::from(self.bus) * BUS_SIZE + offset)
+    }
+}

@@ -1,0 +1,65 @@
+//! MSI-X: the table of messages by which a PCI function interrupts (PCI 3.0, 6.8.2).
+//!
+//! The table stays with ring 0, for an entry is a write of any value to any address. So no page of it, nor of the
+//! pending bits, may be in a window.
+
+use super::bars::Bars;
+use super::config::Function;
+use super::interrupts::Interrupts;
+use super::space::{overlap, pages};
+use abi::PhysAddr;
+use core::ops::Range;
+
+/// Capability identifier.
+pub(super) const IDENTIFIER: u8 = 0x11;
+const ENTRY_SIZE: u64 = 16;
+const ENABLE: u32 = 1 << 31;
+const FUNCTION_MASK: u32 = 1 << 30;
+/// Vector control: the entry is masked.
+const MASKED: u32 = 1;
+
+/// A function's MSI-X capability, checked.
+#[derive(Debug)]
+pub(super) struct Msix {
+    capability: u8,
+    entries: u32,
+    table: Range<u64>,
+    pending: Range<u64>,
+}
+
+impl Msix {
+    /// Reads the capability at `capability`; `None` if table or pending bits are not within a memory range.
+    pub(super) fn read(function: &mut Function<'_>, capability: u8, bars: &Bars) -> Option<Self> {
+        let entries = (function.read(capability) >> 16 & 0x7ff) + 1;
+        let mut part = |register: u8, length| {
+            let place = function.read(capability.wrapping_add(register));
+            bars.part((place & 7) as u8, place & !7, length)
+        };
+        let table = part(4, u64::from(entries) * ENTRY_SIZE)?;
+        let pending = part(8, u64::from(entries.div_ceil(64)) * 8)?;
+        Some(Self { capability, entries, table, pending })
+    }
+
+    /// Tells whether `range` shares a page with table or pending bits.
+    pub(super) fn shares_page(&self, range: &Range<u64>) -> bool {
+        [&self.table, &self.pending].iter().any(|own| overlap(&pages(range), &pages(own)))
+    }
+
+    /// Takes events for the entries, writes the table and lets the function interrupt; returns the first event and
+    /// how many. Memory decoding must be on.
+    pub(super) fn enable(&self, function: &mut Function<'_>, interrupts: &mut Interrupts) -> (u32, u32) {
+        let (first, count) = interrupts.take(self.entries);
+        function.write(self.capability, ENABLE | FUNCTION_MASK);
+        let mut words = self.table.clone().step_by(4);
+        for index in 0..self.entries {
+            // The guest may point a queue at any entry: those without an event are masked.
+            let (address, data) = if index < count { interrupts.message(first + index) } else { (0, 0) };
+            let mask = if index < count { 0 } else { MASKED };
+            for (word, at) in [address, 0, data, mask].into_iter().zip(&mut words) {
+                function.physical.write_u32(PhysAddr(at), word);
+            }
+        }
+        function.write(self.capability, ENABLE);
+        (first, count)
+    }
+}

@@ -1,0 +1,512 @@
+#![expect(clippy::cast_possible_truncation, reason = "random bits, and addresses below 4 GiB")]
+
+extern crate std;
+
+use super::mock::{Function, Machine, View};
+use super::{Found, Request, discover, interrupts, rtc};
+use abi::PhysAddr;
+use abi::boot::{Device, MAX_DEVICES, region, transport};
+use core::cell::RefCell;
+use core::ops::Range;
+use std::vec::Vec;
+
+const IO_APIC: u64 = 0xfec0_0000;
+const SECOND_IO_APIC: u64 = 0xfec1_0000;
+const MASKED: u32 = 1 << 16;
+const RAM: [Range<PhysAddr>; 1] = [PhysAddr(0)..PhysAddr(0x800_0000)];
+
+/// Runs discovery with 128 MiB of memory.
+fn run(machine: Machine, command_line: &str) -> (Found, Vec<Device>, Machine) {
+    run_with(machine, command_line, &RAM)
+}
+
+fn run_with(machine: Machine, command_line: &str, ram: &[Range<PhysAddr>]) -> (Found, Vec<Device>, Machine) {
+    let machine = RefCell::new(machine);
+    let mut devices = [Device::default(); MAX_DEVICES];
+    let request =
+        Request { rsdp: None, command_line: command_line.as_bytes(), ram, address_bits: 40, destination: 3 };
+    let found = discover(&mut View(&machine), &mut View(&machine), &request, &mut devices);
+    let devices = devices[..found.count].to_vec();
+    (found, devices, machine.into_inner())
+}
+
+fn q35() -> Machine {
+    let mut machine = Machine { has_ports: true, ..Machine::default() };
+    machine.add(0, 0, Function::new(0x8086, 0x29c0));
+    machine.add_io_apic(IO_APIC);
+    machine
+}
+
+/// A microvm: with ACPI, without ports.
+fn microvm() -> Machine {
+    let mut machine = Machine::default();
+    machine.add_io_apic(IO_APIC);
+    machine.add_io_apic(SECOND_IO_APIC);
+    machine.root(0xf_0040, &[0xf_2000, 0xf_1000]);
+    let mut madt = [0; 8].to_vec();
+    madt.extend([0, 8, 0, 0, 1, 0, 0, 0]);
+    for (address, first_gsi) in [(IO_APIC, 0_u32), (SECOND_IO_APIC, 24)] {
+        madt.extend([1, 12, 0, 0]);
+        madt.extend((address as u32).to_le_bytes());
+        madt.extend(first_gsi.to_le_bytes());
+    }
+    machine.table(0xf_1000, b"APIC", &madt);
+    machine
+}
+
+fn microvm_with_pci() -> Machine {
+    let mut machine = microvm();
+    machine.ecam = Some(0xe000_0000..0xf000_0000);
+    machine.add(0, 0, Function::new(0x1b36, 0x0008));
+    machine.add(0, 1, Function::network());
+    machine
+}
+
+fn only(devices: &[Device]) -> Device {
+    assert_eq!(devices.len(), 1);
+    devices[0]
+}
+
+fn physical(device: &Device, index: usize) -> u64 {
+    let region = device.regions[index];
+    device.windows[region.window as usize].physical + u64::from(region.offset)
+}
+
+#[test]
+fn a_device_without_addresses_gets_them_and_is_made_ready() {
+    let mut machine = q35();
+    machine.add(0, 1, Function::network());
+    let (found, devices, machine) = run(machine, "");
+    let device = only(&devices);
+    let function = machine.function(0, 1);
+    assert_eq!((found.refused, device.transport, device.kind), (0, transport::VIRTIO_PCI, 1));
+    assert_eq!((function.address(1), function.address(4)), (0xc000_0000, 0xc000_4000));
+    assert_eq!(function.command(), 0x406, "memory and bus master on, INTx off");
+    assert_eq!(physical(&device, region::COMMON), 0xc000_4000);
+    assert_eq!(physical(&device, region::ISR), 0xc000_5000);
+    assert_eq!(physical(&device, region::DEVICE), 0xc000_6000);
+    assert_eq!(physical(&device, region::NOTIFY), 0xc000_7000);
+    assert_eq!(device.notify_multiplier, 4);
+    assert_eq!((device.first_event, device.event_count), (8, 4));
+    assert_eq!(machine.memory[&0xc000_4014], 0, "reset");
+    for entry in 0..4 {
+        let at = 0xc000_0000 + 16 * u64::from(entry);
+        let words = [0, 4, 8, 12].map(|word| machine.word(at + word));
+        assert_eq!(words, [0xfee0_3000, 0, u32::from(interrupts::vector(8 + entry)), 0]);
+    }
+}
+
+#[test]
+fn addresses_that_firmware_gave_are_kept() {
+    let mut machine = q35();
+    let mut function = Function::network();
+    function.config[5] = 0xfebf_d000;
+    function.config[8] |= 0x1234_0000;
+    function.config[9] = 0x38;
+    machine.add(0, 1, function);
+    let (_, devices, machine) = run(machine, "");
+    assert_eq!(physical(&only(&devices), region::COMMON), 0x38_1234_0000);
+    assert_eq!(machine.function(0, 1).address(4), 0x38_1234_0000);
+}
+
+#[test]
+fn where_firmware_gave_addresses_no_other_is_made_up() {
+    let mut machine = q35();
+    machine.add(0, 1, Function::network());
+    machine.add(0, 2, Function::new(0x8086, 0x2922).bar(5, 0x1000, 0xc000_0000));
+    let (found, devices, machine) = run(machine, "");
+    assert_eq!((devices.len(), found.refused), (0, 1));
+    assert_eq!(machine.function(0, 1).command(), 0x400, "the device stays off");
+}
+
+#[test]
+fn addresses_keep_clear_of_memory_and_of_each_other() {
+    let mut machine = q35();
+    for device in 1..4 {
+        machine.add(0, device, Function::network());
+    }
+    let ram = [PhysAddr(0)..PhysAddr(0xd123_4000), PhysAddr(1 << 32)..PhysAddr(2 << 32)];
+    let (_, devices, machine) = run_with(machine, "", &ram);
+    assert_eq!(devices.len(), 3);
+    let mut ranges: Vec<_> = (1..4)
+        .flat_map(|device| [(1, 0x1000), (4, 0x4000)].map(|(bar, size)| (device, bar, size)))
+        .map(|(device, bar, size)| (machine.function(0, device).address(bar), size))
+        .collect();
+    ranges.sort_unstable();
+    assert!(ranges[0].0 >= 0xd123_4000);
+    assert!(ranges.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+    let full = [PhysAddr(0)..PhysAddr(0xe000_0000)];
+    assert_eq!(run_with(machine, "", &full).1.len(), 0);
+}
+
+#[test]
+fn mapped_configuration_space_is_found_by_acpi_and_by_its_host_bridge() {
+    let mut machine = microvm_with_pci();
+    let mut mcfg = [0; 8].to_vec();
+    mcfg.extend(0xe000_0000_u64.to_le_bytes());
+    mcfg.extend([0, 0, 0, 255, 0, 0, 0, 0]);
+    machine.table(0xf_2000, b"MCFG", &mcfg);
+    assert_eq!(run(machine, "").1.len(), 1);
+    assert_eq!(run(microvm_with_pci(), "").1.len(), 1);
+    let mut other = microvm_with_pci();
+    other.add(0, 0, Function::new(0x8086, 0x29c0));
+    assert_eq!(run(other, "").1.len(), 0);
+}
+
+#[test]
+fn events_are_shared_out_and_entries_without_one_are_masked() {
+    let mut machine = q35();
+    for device in 1..18 {
+        let mut function = Function::new(0x1af4, 0x1042).bar(1, 0x2000, 0).wide_bar(4, 0x4000, 0);
+        function.msix(9, 1, 0x1000);
+        function.virtio(1, 4, 0, 0x38);
+        function.virtio(2, 4, 0x1000, 0x1000);
+        machine.add(0, device, function);
+    }
+    let (_, devices, machine) = run(machine, "");
+    let counts: Vec<_> = devices.iter().map(|device| device.event_count).collect();
+    assert_eq!(counts, [[4; 14].as_slice(), &[0; 3]].concat());
+    assert_eq!(devices[13].first_event, 60);
+    let table = machine.function(0, 1).address(1);
+    let masks: Vec<_> = (0..9).map(|entry| machine.word(table + 16 * entry + 12)).collect();
+    assert_eq!(masks, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_device_without_msix_is_polled() {
+    let mut machine = q35();
+    let mut function = Function::new(0x1af4, 0x1044).wide_bar(4, 0x4000, 0);
+    function.virtio(1, 4, 0x10, 0x38);
+    function.virtio(2, 4, 0x48, 0x8);
+    machine.add(0, 1, function);
+    let device = only(&run(machine, "").1);
+    assert_eq!((device.kind, device.event_count), (4, 0));
+    assert_eq!((device.regions[1].offset, device.regions[1].length), (0x48, 8));
+    assert_eq!(device.regions[region::DEVICE].length, 0);
+}
+
+#[test]
+fn a_transitional_device_is_taken_only_with_modern_capabilities() {
+    let mut machine = q35();
+    let mut legacy = Function::new(0x1af4, 0x1000);
+    legacy.config[0x2c / 4] = 1 << 16;
+    machine.add(0, 1, legacy);
+    let mut transitional = Function::network();
+    transitional.config[0] = 0x1000_1af4;
+    transitional.config[4] = 1;
+    transitional.config[0x2c / 4] = 1 << 16 | 0x1af4;
+    machine.add(0, 2, transitional);
+    machine.add(0, 3, Function::new(0x1af4, 0x1110));
+    let (found, devices, _) = run(machine, "");
+    assert_eq!((only(&devices).kind, found.refused), (1, 1));
+}
+
+/// A device that differs from a sound one by what `spoil` does.
+fn spoiled(spoil: impl Fn(&mut Function)) -> usize {
+    let mut machine = q35();
+    let mut function = Function::network();
+    spoil(&mut function);
+    machine.add(0, 1, function);
+    let (found, devices, machine) = run(machine, "");
+    assert_eq!(found.refused + devices.len(), 1);
+    assert!(!devices.is_empty() || machine.function(0, 1).command() == 0x400);
+    devices.len()
+}
+
+#[test]
+fn a_device_whose_capabilities_do_not_fit_its_ranges_stays_off() {
+    assert_eq!(spoiled(|_| {}), 1);
+    // The common configuration is the list's head.
+    let at = |function: &Function, field: usize| function.config[0x34 / 4] as usize / 4 + field;
+    for (offset, length) in [(0x4000, 0x1000), (0xffff_f000, 0x1000), (0, u32::MAX), (0, 0x37), (0, 0)] {
+        let spoil = |function: &mut Function| {
+            function.config[at(function, 2)] = offset;
+            function.config[at(function, 3)] = length;
+        };
+        assert_eq!(spoiled(spoil), 0, "{offset:#x} {length:#x}");
+    }
+    for bar in [0, 2, 5, 6, 255] {
+        assert_eq!(spoiled(|function| function.config[at(function, 1)] = bar), 0, "register {bar}");
+    }
+    assert_eq!(spoiled(|function| function.config[1] = 0), 0, "no list");
+}
+
+#[test]
+fn a_range_where_no_device_may_be_is_refused() {
+    for (low, high) in [(0x40_0000, 0), (0xfec0_0000, 0), (0xfee0_0000, 0), (0, 0x100), (0xa_0000, 0)] {
+        let spoil = |function: &mut Function| {
+            function.config[5] = 0xfebf_0000;
+            function.config[8] |= low;
+            function.config[9] = high;
+        };
+        assert_eq!(spoiled(spoil), 0, "{high:#x} {low:#x}");
+    }
+}
+
+#[test]
+fn no_window_shares_a_page_with_the_table_of_messages() {
+    for (table, pending) in
+        [(0x4, 0x801), (0x1004, 0x801), (0x1, 0x3ffc), (0x3, 0x801), (0x7, 0x801), (0x1, 0x1001)]
+    {
+        let spoil = |function: &mut Function| {
+            function.config[0x44 / 4] = table;
+            function.config[0x48 / 4] = pending;
+        };
+        assert_eq!(spoiled(spoil), 0, "{table:#x} {pending:#x}");
+    }
+    assert_eq!(spoiled(|function| function.config[0x40 / 4] |= 0x7ff << 16), 0, "table beyond its range");
+}
+
+#[test]
+fn a_range_smaller_than_a_page_is_not_shown_to_ring_3() {
+    let mut machine = q35();
+    let mut function = Function::new(0x1af4, 0x1044).bar(4, 0x800, 0);
+    function.virtio(1, 4, 0x0, 0x38);
+    function.virtio(2, 4, 0x48, 0x8);
+    machine.add(0, 1, function);
+    assert_eq!(run(machine, "").0.refused, 1);
+}
+
+#[test]
+fn a_loop_of_capabilities_ends() {
+    assert_eq!(spoiled(|function| function.config[0x40 / 4] |= 0x40 << 8), 1);
+    assert_eq!(spoiled(|function| function.config[0x34 / 4] = 0xfc), 0);
+}
+
+#[test]
+fn buses_behind_bridges_are_followed_once() {
+    let mut machine = q35();
+    let mut behind = Function::network();
+    behind.config[5] = 0xfebf_d000;
+    behind.config[8] |= 0xfeb0_0000;
+    machine.add(0, 2, Function::bridge(1));
+    machine.add(0, 3, Function::bridge(0));
+    machine.add(1, 0, Function::bridge(1));
+    machine.add(1, 1, Function::bridge(255));
+    machine.add(255, 31, behind);
+    machine.add(9, 0, Function::network());
+    assert_eq!(run(machine, "").1.len(), 1);
+    let mut machine = q35();
+    machine.add(0, 2, Function::bridge(1));
+    machine.add(1, 0, Function::network());
+    let (found, devices, _) = run(machine, "");
+    assert_eq!((devices.len(), found.refused), (0, 1), "no address behind a bridge");
+}
+
+#[test]
+fn more_devices_than_fit_are_counted() {
+    let mut machine = q35();
+    machine.add(0, 31, Function::bridge(1));
+    for device in 1..31 {
+        let mut function = Function::network();
+        function.config[5] = 0xfe00_0000 + (u32::from(device) << 16);
+        function.config[8] |= 0xfe01_0000 + (u32::from(device) << 16);
+        machine.add(0, device, function.clone());
+        machine.add(1, device, function);
+    }
+    let (found, devices, _) = run(machine, "");
+    assert_eq!((devices.len(), found.refused), (MAX_DEVICES, 60 - MAX_DEVICES));
+}
+
+#[test]
+fn listed_transports_are_taken_and_their_lines_routed() {
+    let mut machine = microvm();
+    machine.transport(0xd000_0000, 2, 1);
+    machine.transport(0xfeb0_0200, 2, 2);
+    machine.transport(0xfeb0_0400, 1, 1);
+    let line = "virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=512@0xfeb00200:24:7 \
+                virtio_mmio.device=512@0xfeb00400:7 virtio_mmio.device=4K@0x1000:1 virtio_mmio.device= \
+                virtio_mmio.device=512@0xfeb00600:9 -- virtio_mmio.device=4K@0xd0000000:5";
+    let (found, devices, machine) = run(machine, line);
+    assert_eq!((devices.len(), found.refused), (2, 4));
+    let [alone, shared] = [devices[0], devices[1]];
+    assert_eq!((alone.transport, alone.kind, alone.windows[0].shared), (transport::VIRTIO_MMIO, 1, 0));
+    assert_eq!((alone.first_event, alone.event_count), (8, 1));
+    assert_eq!((alone.regions[region::DEVICE].offset, alone.regions[region::DEVICE].length), (0x100, 0xf00));
+    assert_eq!((shared.kind, shared.windows[0].shared, shared.windows[0].physical), (2, 1, 0xfeb0_0000));
+    assert_eq!((shared.regions[0].offset, shared.regions[0].length), (0x200, 0x200));
+    assert_eq!(machine.word(0xd000_0070), 0, "reset");
+    let first = &machine.io_apics[&IO_APIC];
+    assert_eq!(first[0x10 + 10..0x10 + 12], [0x48, 3 << 24]);
+    assert_eq!(machine.io_apics[&SECOND_IO_APIC][0x10..0x12], [0x49, 3 << 24]);
+    assert!((0..24).filter(|pin| *pin != 5).all(|pin| first[0x10 + 2 * pin] == MASKED));
+}
+
+#[test]
+fn the_hidden_transports_of_a_microvm_are_found_with_their_lines() {
+    let mut machine = microvm();
+    machine.transport(0xfeb0_0000 + 0x200 * 23, 2, 1);
+    machine.transport(0xfeb0_0000, 2, 0);
+    let (found, devices, machine) = run(machine, "");
+    assert_eq!((only(&devices).regions[0].offset, found.refused), (0xe00, 0));
+    assert_eq!(machine.io_apics[&SECOND_IO_APIC][0x10 + 46], 0x48);
+
+    let mut machine = Machine::default();
+    machine.add_io_apic(IO_APIC);
+    machine.transport(0xfeb0_0200, 2, 1);
+    let (_, devices, machine) = run(machine, "");
+    assert_eq!(only(&devices).event_count, 1);
+    assert_eq!(machine.io_apics[&IO_APIC][0x10 + 2 * 6], 0x48);
+}
+
+#[test]
+fn where_there_are_ports_hidden_transports_are_not_looked_for() {
+    let mut machine = q35();
+    machine.transport(0xfeb0_0000, 2, 1);
+    assert_eq!(run(machine, "").1.len(), 0);
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_refused() {
+    for value in [
+        "4K@0xfffffffffffff000:5",
+        "99999999999999999999@1:5",
+        "1M@0xd0000000:5",
+        "512@0xd0000001:5",
+        "512",
+        "@:",
+        "16777216T@0xd0000000:5",
+        "512@0xd0000000",
+        "512@0xd0000000:",
+        "512@0xd0000000:4294967296",
+        "512@0x:5",
+    ] {
+        let mut machine = microvm();
+        machine.transport(0xd000_0000, 2, 1);
+        let (found, devices, _) = run(machine, &std::format!("virtio_mmio.device={value}"));
+        assert_eq!((devices.len(), found.refused), (0, 1), "{value}");
+    }
+}
+
+#[test]
+fn a_table_that_is_not_sound_is_not_used() {
+    type Spoil = fn(&mut Machine);
+    let spoils: [Spoil; 6] = [
+        |machine| machine.store(0xf_1009, &[1]),
+        |machine| machine.store(0xf_1004, &u32::MAX.to_le_bytes()),
+        |machine| machine.store(0xf_1004, &[0; 4]),
+        |machine| machine.store(0xf_0144, &[35]),
+        |machine| machine.store(0xf_0040, b"X"),
+        |machine| machine.table(0xf_1000, b"APIC", &[0; 64]),
+    ];
+    for (index, spoil) in spoils.into_iter().enumerate() {
+        let mut machine = microvm();
+        spoil(&mut machine);
+        let (found, _, _) = run(machine, "");
+        assert!(found.io_apics.has_gsi(23), "{index}");
+        assert!(!found.io_apics.has_gsi(24), "{index}");
+    }
+}
+
+#[test]
+fn an_extended_root_pointer_leads_to_wide_addresses() {
+    let mut machine = microvm();
+    let wide: Vec<u8> = [0xf_1000_u64, u64::MAX, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+    machine.table(0x7ff_0000, b"XSDT", &wide);
+    let mut pointer = b"RSD PTR \0metaos\x02".to_vec();
+    pointer.extend([0; 4]);
+    pointer[8] = pointer.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
+    pointer.extend([36, 0, 0, 0]);
+    pointer.extend(0x7ff_0000_u64.to_le_bytes());
+    pointer.extend([0; 4]);
+    pointer[32] = pointer.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
+    machine.store(0xf_0040, &pointer);
+    assert!(run(machine, "").0.io_apics.has_gsi(47));
+}
+
+#[test]
+fn a_line_is_routed_by_number() {
+    let (found, _, machine) = run(q35(), "");
+    let machine = RefCell::new(machine);
+    found.io_apics.route(&mut View(&machine), 4, 0x40);
+    found.io_apics.route(&mut View(&machine), 24, 0x41);
+    assert_eq!(machine.borrow().io_apics[&IO_APIC][0x18..0x1a], [0x40, 3 << 24]);
+}
+
+#[test]
+fn an_io_apic_in_memory_is_not_written_to() {
+    let mut machine = microvm();
+    let mut madt = [0; 8].to_vec();
+    madt.extend([1, 12, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0]);
+    machine.table(0xf_1000, b"APIC", &madt);
+    let before = machine.memory.clone();
+    let (found, _, machine) = run(machine, "");
+    assert!(!found.io_apics.has_gsi(0));
+    assert_eq!(machine.memory, before);
+}
+
+#[test]
+fn random_devices_and_tables_break_nothing() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..3000 {
+        let mut machine = if random() % 2 == 0 { q35() } else { microvm_with_pci() };
+        for device in 0..4 {
+            let mut function = Function::network();
+            for _ in 0..random() % 6 {
+                let index = 4 + random() as usize % 40;
+                function.config[index] ^= 1 << (random() % 32);
+            }
+            function.config[3] = (random() as u32 & 0x81) << 16;
+            machine.add((random() % 3) as u8, device + 1, function);
+        }
+        for _ in 0..random() % 8 {
+            machine.store(0xf_1000 + random() % 80, &[random() as u8]);
+        }
+        let (_, devices, _) = run(machine, "virtio_mmio.device=4K@0xd0000000:5");
+        for window in devices.iter().flat_map(|device| device.windows).filter(|window| window.length != 0) {
+            assert!(window.physical.is_multiple_of(4096) && window.length.is_multiple_of(4096));
+            assert!(window.physical >= 0x800_0000 && window.physical + window.length <= 1 << 40);
+        }
+        for device in devices {
+            for region in device.regions {
+                let window = device.windows[region.window as usize];
+                assert!(u64::from(region.offset) + region.length <= window.length);
+            }
+        }
+    }
+}
+
+/// What the clock shows: second, minute, hour, day, month, year, century, status B.
+fn clock(shown: [u8; 7], status_b: u8) -> Option<u64> {
+    let mut machine = Machine::default();
+    machine.clock.extend([0, 2, 4, 7, 8, 9, 0x32].into_iter().zip(shown));
+    machine.clock.extend([(0x0a, 0x26), (0x0b, status_b)]);
+    rtc::read(&mut View(&RefCell::new(machine)))
+}
+
+#[test]
+fn the_clock_is_read_in_all_its_forms() {
+    // 2024-02-29T23:59:58Z.
+    let expected = Some(1_709_251_198);
+    assert_eq!(clock([0x58, 0x59, 0x23, 0x29, 0x02, 0x24, 0x20], 0x02), expected);
+    assert_eq!(clock([58, 59, 23, 29, 2, 24, 20], 0x06), expected);
+    assert_eq!(clock([0x58, 0x59, 0x91, 0x29, 0x02, 0x24, 0x20], 0x00), expected);
+    assert_eq!(clock([58, 59, 11 | 0x80, 29, 2, 24, 0xff], 0x04), expected);
+    // Midnight and noon of 2000-01-01 by twelve hours.
+    assert_eq!(clock([0, 0, 0x12, 1, 1, 0, 0x20], 0x00), Some(946_684_800));
+    assert_eq!(clock([0, 0, 0x92, 1, 1, 0, 0x20], 0x00), Some(946_728_000));
+}
+
+#[test]
+fn a_clock_that_shows_nonsense_or_is_not_there_is_not_believed() {
+    assert_eq!(rtc::read(&mut View(&RefCell::new(Machine::default()))), None);
+    for shown in [
+        [0x60, 0, 0, 1, 1, 0, 0x20],
+        [0, 0, 0x24, 1, 1, 0, 0x20],
+        [0, 0, 0, 0, 1, 0, 0x20],
+        [0, 0, 0, 1, 0x13, 0, 0x20],
+        [0, 0, 0, 1, 1, 0xa0, 0x20],
+        [0x5a, 0, 0, 1, 1, 0, 0x20],
+    ] {
+        assert_eq!(clock(shown, 0x02), None, "{shown:x?}");
+    }
+    let mut updating = Machine::default();
+    updating.clock.extend([(0x0a, 0xa6), (0x0b, 2)]);
+    assert_eq!(rtc::read(&mut View(&RefCell::new(updating))), None);
+}
