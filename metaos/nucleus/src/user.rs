@@ -52,7 +52,8 @@ impl<'a> UserSlice<'a> {
         if end > USER_END.0 {
             return Err(Error::BadAddress);
         }
-        let mut page = start & !(PAGE - 1);
+        // An empty range touches no page, wherever it starts.
+        let mut page = if length == 0 { end } else { start & !(PAGE - 1) };
         while page < end {
             if !memory.tables.walk(page).0.has(flags) {
                 return Err(Error::BadAddress);

@@ -44,26 +44,16 @@ impl Tables {
         let mut tables = Self::default();
         let told = rsdp.and_then(|at| root(physical, at.0));
         let found = told.or_else(|| BIOS_AREA.step_by(16).find_map(|at| root(physical, at)));
-        if let Some((root, true)) = found {
-            let length = checked_length(physical, root, b"XSDT");
-            for at in (HEADER_LENGTH..length.saturating_sub(7)).step_by(8) {
-                let table = read_u64(physical, root + at);
-                tables.read_table(physical, table);
-            }
-        } else if let Some((root, false)) = found {
-            let length = checked_length(physical, root, b"RSDT");
-            for at in (HEADER_LENGTH..length.saturating_sub(3)).step_by(4) {
-                let table = read_u32(physical, root + at);
-                tables.read_table(physical, u64::from(table));
-            }
+        let Some((root, width)) = found else { return tables };
+        let length = checked_length(physical, root, if width == 8 { b"XSDT" } else { b"RSDT" });
+        for at in (root + HEADER_LENGTH..(root + length + 1).saturating_sub(width as u64)).step_by(width) {
+            let low = u64::from(read_u32(physical, at));
+            let table = if width == 8 { read_u64(physical, at) } else { low };
+            tables.is_present = true;
+            tables.read_madt(physical, table);
+            tables.read_mcfg(physical, table);
         }
         tables
-    }
-
-    fn read_table(&mut self, physical: &mut dyn Physical, table: u64) {
-        self.is_present = true;
-        self.read_madt(physical, table);
-        self.read_mcfg(physical, table);
     }
 
     fn read_madt(&mut self, physical: &mut dyn Physical, table: u64) {
@@ -72,7 +62,9 @@ impl Tables {
         let mut at = ENTRIES;
         while at + 12 <= length {
             let head: [u8; 2] = bytes(physical, table + at);
-            if let (IO_APIC, Some(entry)) = (head, free.next()) {
+            if head == IO_APIC
+                && let Some(entry) = free.next()
+            {
                 entry.address = u64::from(read_u32(physical, table + at + 4));
                 entry.first_gsi = read_u32(physical, table + at + 8);
             }
@@ -92,18 +84,21 @@ impl Tables {
     }
 }
 
-/// Reads the root pointer at `at` (5.2.5.3): address of the table of tables, and whether that is the XSDT.
-fn root(physical: &mut dyn Physical, at: u64) -> Option<(u64, bool)> {
-    if at >= END || bytes(physical, at) != *b"RSD PTR " || !sums_to_zero(physical, at, 20) {
+/// Reads the root pointer at `at` (5.2.5.3): address of the table of tables, and how many bytes each entry has: 8 in the
+/// XSDT, 4 in the RSDT.
+fn root(physical: &mut dyn Physical, at: u64) -> Option<(u64, usize)> {
+    if at >= END
+        || bytes(physical, at) != *b"RSD "
+        || bytes(physical, at + 4) != *b"PTR "
+        || !sums_to_zero(physical, at, 20)
+    {
         return None;
     }
     let [revision] = bytes(physical, at + 15);
     let is_extended = revision >= 2 && sums_to_zero(physical, at, 36);
-    Some(if is_extended {
-        (read_u64(physical, at + 24), true)
-    } else {
-        (u64::from(read_u32(physical, at + 16)), false)
-    })
+    let low = u64::from(read_u32(physical, at + 16));
+    let (address, width) = if is_extended { (read_u64(physical, at + 24), 8) } else { (low, 4) };
+    (address < END).then_some((address, width))
 }
 
 /// Returns the length of the table at `table`; 0 if that is not a sound one with this signature.

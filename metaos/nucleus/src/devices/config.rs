@@ -107,8 +107,9 @@ impl<'a> ConfigSpace<'a> {
     }
 
     fn function(&mut self, bus: u8, number: u8) -> Function<'_> {
-        let ecam = self.ecam.as_ref().map(|ecam| ecam.base);
-        Function { physical: self.physical, ports: self.ports, ecam, bus, number }
+        let index = u32::from(bus) << 8 | u32::from(number);
+        let mapped = self.ecam.as_ref().map(|ecam| ecam.base + (u64::from(index) << 12));
+        Function { physical: self.physical, ports: self.ports, mapped, selector: ENABLE | index << 8, bus }
     }
 }
 
@@ -116,28 +117,30 @@ impl<'a> ConfigSpace<'a> {
 pub(super) struct Function<'a> {
     pub(super) physical: &'a mut dyn Physical,
     ports: &'a mut dyn Ports,
-    ecam: Option<u64>,
+    /// Where its configuration space is mapped, or, if it is not, what selects it at the ports.
+    mapped: Option<u64>,
+    selector: u32,
     pub(super) bus: u8,
-    /// Device in bits 3..8, function in bits 0..3.
-    number: u8,
 }
 
 impl Function<'_> {
     /// Reads the aligned 32 bits that hold `register`; all ones where nothing answers.
     pub(super) fn read(&mut self, register: u8) -> u32 {
-        if let Some(base) = self.ecam {
-            return self.physical.read_u32(self.mapped(base, register));
+        let register = register & !3;
+        if let Some(base) = self.mapped {
+            return self.physical.read_u32(PhysAddr(base + u64::from(register)));
         }
-        self.ports.write_u32(ADDRESS_PORT, self.selector(register));
+        self.ports.write_u32(ADDRESS_PORT, self.selector | u32::from(register));
         self.ports.read_u32(DATA_PORT)
     }
 
     /// Writes the aligned 32 bits that hold `register`.
     pub(super) fn write(&mut self, register: u8, value: u32) {
-        if let Some(base) = self.ecam {
-            return self.physical.write_u32(self.mapped(base, register), value);
+        let register = register & !3;
+        if let Some(base) = self.mapped {
+            return self.physical.write_u32(PhysAddr(base + u64::from(register)), value);
         }
-        self.ports.write_u32(ADDRESS_PORT, self.selector(register));
+        self.ports.write_u32(ADDRESS_PORT, self.selector | u32::from(register));
         self.ports.write_u32(DATA_PORT, value);
     }
 
@@ -150,14 +153,5 @@ impl Function<'_> {
     fn header_type(&mut self) -> Option<u8> {
         let is_there = !matches!(self.identity() & 0xffff, 0 | 0xffff);
         is_there.then(|| self.read(HEADER_TYPE).to_le_bytes()[2])
-    }
-
-    fn selector(&self, register: u8) -> u32 {
-        ENABLE | u32::from_le_bytes([register & !3, self.number, self.bus, 0])
-    }
-
-    fn mapped(&self, base: u64, register: u8) -> PhysAddr {
-        let offset = u64::from(self.number) << 12 | u64::from(register & !3);
-        PhysAddr(base + u64::from(self.bus) * BUS_SIZE + offset)
     }
 }
