@@ -174,13 +174,19 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotElf => f.write_str("not an ELF file; pass the executable that cargo built"),
-            Self::WrongMachine => f.write_str("not a 64-bit x86-64 file; build it for x86_64-unknown-linux-gnu"),
+            Self::WrongMachine => {
+                f.write_str("not a 64-bit x86-64 file; build it for x86_64-unknown-linux-gnu")
+            }
             Self::NotExecutable(kind) => {
                 write!(f, "not an executable (ELF type {kind}); pass the linked program")
             }
             Self::Dynamic(what) => write!(f, "has {what}; link it with -static -no-pie"),
-            Self::Damaged { part, cause } => write!(f, "{part}: {cause}; the file is damaged, build it again"),
-            Self::NoSymbols => f.write_str("has no symbol table; link it without stripping (strip = \"none\")"),
+            Self::Damaged { part, cause } => {
+                write!(f, "{part}: {cause}; the file is damaged, build it again")
+            }
+            Self::NoSymbols => {
+                f.write_str("has no symbol table; link it without stripping (strip = \"none\")")
+            }
             Self::NoSegments => f.write_str("has nothing to load; check its linker script"),
             Self::ThreadLocal(part) => {
                 write!(f, "{part} is thread-local storage; drop `thread_local` and crates that need std")
@@ -225,12 +231,17 @@ impl fmt::Display for Refusal {
                 write!(f, "{what} {address:#x} is not in an executable segment; check its linker script")
             }
             Self::BadGate(address) => {
-                write!(f, "gate {address:#x} is not a syscall instruction; let the note name that instruction")
+                write!(
+                    f,
+                    "gate {address:#x} is not a syscall instruction; let the note name that instruction"
+                )
             }
             Self::Privileged(site) => {
                 write!(f, "{site} is privileged; a guest runs in ring 3, ask the machine by its calls")
             }
-            Self::SecondGate(site) => write!(f, "{site} enters ring 0 beside the gate; call through the gate"),
+            Self::SecondGate(site) => {
+                write!(f, "{site} enters ring 0 beside the gate; call through the gate")
+            }
             Self::Vex(site) => write!(
                 f,
                 "{site} is VEX-coded; build without target features and target-cpu, for plain x86-64"

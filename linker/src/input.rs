@@ -136,7 +136,9 @@ pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Program<'_>, Refusal> {
     }
     // What was cut off, or was never part of a segment, costs nothing.
     let segments = &program.segments;
-    program.sections.retain(|section| segments.iter().any(|segment| segment.range().contains(&section.start)));
+    program
+        .sections
+        .retain(|section| segments.iter().any(|segment| segment.range().contains(&section.start)));
     Ok(program)
 }
 
@@ -253,9 +255,8 @@ fn symbols<'a>(table: &SectionTable<'a, Header>, bytes: &'a [u8]) -> Result<Vec<
         .map_err(|error| Refusal::damaged("symbol table", error))?;
     let mut symbols = Vec::new();
     for entry in entries.iter().filter(|entry| entry.is_definition(ENDIAN, entries.strings())) {
-        let name = entries
-            .symbol_name(ENDIAN, entry)
-            .map_err(|error| Refusal::damaged("symbol table", error))?;
+        let name =
+            entries.symbol_name(ENDIAN, entry).map_err(|error| Refusal::damaged("symbol table", error))?;
         symbols.push(Symbol { name, start: entry.st_value(ENDIAN), length: entry.st_size(ENDIAN) });
     }
     symbols.sort_by_key(|symbol| (symbol.start, core::cmp::Reverse(symbol.length)));

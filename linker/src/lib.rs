@@ -104,7 +104,8 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
         gate: guest_note.gate,
         rooms: symbols::sizes_by_room(&nucleus_program, &guest_program),
     };
-    let bytes = write::image(&layout, guest_program.entry, nucleus_note.pvh_entry, &contents).map_err(of_nucleus)?;
+    let bytes =
+        write::image(&layout, guest_program.entry, nucleus_note.pvh_entry, &contents).map_err(of_nucleus)?;
     let report = Report::of_image(&bytes).map_err(of_nucleus)?;
     Ok(Image { bytes, report })
 }

@@ -28,7 +28,8 @@ pub(crate) fn fill(layout: &mut Layout, nucleus: &NucleusNote) -> Result<(), Ref
     let address = nucleus.multiboot_header;
     let refuse = |cause| Refusal::BadMultibootHeader { address, cause };
 
-    let entry = layout.physical(nucleus.multiboot_entry).ok_or_else(|| refuse("has no entry in the image"))?;
+    let entry =
+        layout.physical(nucleus.multiboot_entry).ok_or_else(|| refuse("has no entry in the image"))?;
     let offset = write::first_segment_offset();
     let in_segment = layout.segments.first().and_then(|first| address.checked_sub(first.virtual_start));
     let file_offset = in_segment.map(|in_segment| in_segment.saturating_add(offset));

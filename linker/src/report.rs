@@ -16,7 +16,7 @@ use crate::note;
 use crate::room::Room;
 
 /// Type of the report's note; apart from the types in `abi::note`, which only inputs carry.
-pub(crate) const NOTE_TYPE: u32 = 0x100;
+pub(crate) const NOTE_TYPE: u32 = 0x1000;
 /// Longest name of an input in a report, in characters: headers and notes stay within a page.
 const MAX_NAME: usize = 64;
 
@@ -148,7 +148,8 @@ fn contents(headers: &[ProgramHeader], bytes: &[u8]) -> Result<Contents, Refusal
         for note in note::ours(input::contents(header, "note segment", bytes)?) {
             let (kind, description) = note?;
             if kind == NOTE_TYPE {
-                return postcard::from_bytes(description).map_err(|error| Refusal::damaged("report note", error));
+                return postcard::from_bytes(description)
+                    .map_err(|error| Refusal::damaged("report note", error));
             }
         }
     }
@@ -157,7 +158,8 @@ fn contents(headers: &[ProgramHeader], bytes: &[u8]) -> Result<Contents, Refusal
 
 fn segments(headers: &[ProgramHeader], bytes: &[u8]) -> Result<Vec<SegmentReport>, Refusal> {
     let mut segments = Vec::new();
-    for (index, header) in headers.iter().enumerate().filter(|(_, header)| header.p_type(ENDIAN) == elf::PT_LOAD)
+    for (index, header) in
+        headers.iter().enumerate().filter(|(_, header)| header.p_type(ENDIAN) == elf::PT_LOAD)
     {
         input::contents(header, &format!("segment {index}"), bytes)?;
         segments.push(SegmentReport {
@@ -186,7 +188,11 @@ impl fmt::Display for Report {
 
 impl Report {
     fn fmt_rooms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<10}{:>10}{:>10}{:>10}{:>10}{:>10}", "room", "text", "rodata", "data", "in file", "zeroed")?;
+        writeln!(
+            f,
+            "{:<10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "room", "text", "rodata", "data", "in file", "zeroed"
+        )?;
         let mut in_file = 0_u64;
         for size in &self.rooms {
             let RoomSize { room, text, read_only, data, zeroed } = size;
@@ -200,7 +206,11 @@ impl Report {
     }
 
     fn fmt_segments(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<9}{:>18}{:>12}{:>10}{:>10}  rights", "segment", "address", "physical", "in file", "memory")?;
+        writeln!(
+            f,
+            "{:<9}{:>18}{:>12}{:>10}{:>10}  rights",
+            "segment", "address", "physical", "in file", "memory"
+        )?;
         for segment in &self.segments {
             let owner = if segment.is_of_nucleus() { "nucleus" } else { "guest" };
             let SegmentReport { memory_bytes, file_bytes, .. } = segment;

@@ -56,10 +56,13 @@ impl Room {
             "metaos_services" => Self::Services,
             "metaos_libos" => Self::Libos,
             "metaos_entry" | "__rustc" => Self::Entry,
-            "smoltcp" | "managed" | "heapless" | "byteorder" | "hash32" | "stable_deref_trait" => Self::Smoltcp,
+            "smoltcp" | "managed" | "heapless" | "byteorder" | "hash32" | "stable_deref_trait" => {
+                Self::Smoltcp
+            }
             "core" | "alloc" | "std" | "compiler_builtins" => Self::Core,
-            "bitflags" | "equivalent" | "foldhash" | "hashbrown" | "lock_api" | "raw_cpuid" | "spin"
-            | "talc" | "virtio_drivers" | "virtio_spec" | "volatile" | "zerocopy" => Self::Libraries,
+            "bitflags" | "equivalent" | "foldhash" | "hashbrown" | "lock_api" | "ppv_lite86"
+            | "rand_chacha" | "rand_core" | "raw_cpuid" | "spin" | "talc" | "virtio_drivers"
+            | "virtio_spec" | "volatile" | "zerocopy" => Self::Libraries,
             _ => Self::App,
         }
     }

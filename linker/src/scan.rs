@@ -69,10 +69,12 @@ fn is_privileged(instruction: &Instruction) -> bool {
     instruction.is_privileged()
         || matches!(
             instruction.mnemonic(),
-            // Ring 3 may run these, but they are ring 0's: returns from traps, what UMIP hides, protection keys.
+            // Ring 3 might run these, but they are ring 0's: returns from traps, sleep, what UMIP hides, keys.
             Mnemonic::Iret
                 | Mnemonic::Iretd
                 | Mnemonic::Iretq
+                | Mnemonic::Monitor
+                | Mnemonic::Mwait
                 | Mnemonic::Sgdt
                 | Mnemonic::Sidt
                 | Mnemonic::Sldt
@@ -150,7 +152,9 @@ fn site(instruction: &Instruction, segment: &Segment<'_>, symbols: &[Symbol<'_>]
 /// Returns the nearest symbol at or below `address` that is either a label or reaches over it.
 fn function_at<'a>(address: u64, symbols: &'a [Symbol<'a>]) -> Option<&'a Symbol<'a>> {
     let end = symbols.partition_point(|symbol| symbol.start <= address);
-    symbols.get(..end)?.iter().rev().find(|symbol| {
-        symbol.length == 0 || address < symbol.start.saturating_add(symbol.length)
-    })
+    symbols
+        .get(..end)?
+        .iter()
+        .rev()
+        .find(|symbol| symbol.length == 0 || address < symbol.start.saturating_add(symbol.length))
 }

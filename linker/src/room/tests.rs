@@ -55,7 +55,8 @@ fn a_name_that_rust_did_not_mangle_belongs_to_the_start_code() {
 
 #[test]
 fn no_text_makes_the_look_up_fail_in_another_way() {
-    for path in ["<", "<<<<", "& & &", "<u8 as ", "> as <", "<->", "<é as ü::x>::y", "::", "<a::b as c::d"] {
+    for path in ["<", "<<<<", "& & &", "<u8 as ", "> as <", "<->", "<é as ü::x>::y", "::", "<a::b as c::d"]
+    {
         let _ = crate_of_path(path);
         let _ = room_of_symbol(path);
     }

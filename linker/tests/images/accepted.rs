@@ -89,7 +89,8 @@ fn boot_loaders_find_physical_entries() {
     assert_eq!(u32_at(header, 24), 0x100_0000 + offset);
 
     let pvh = samples::PVH_ENTRY - samples::NUCLEUS_TEXT + LOAD_GRUB;
-    let note = [[4, 8, 18].map(u32::to_le_bytes).concat(), b"Xen\0".to_vec(), pvh.to_le_bytes().to_vec()].concat();
+    let note =
+        [[4, 8, 18].map(u32::to_le_bytes).concat(), b"Xen\0".to_vec(), pvh.to_le_bytes().to_vec()].concat();
     let first_page = &image.bytes[..PAGE];
     assert!(first_page.windows(note.len()).any(|window| window == note));
 }

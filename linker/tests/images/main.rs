@@ -1,7 +1,9 @@
 //! The linker from outside: made-up executables in, an image or a refusal out.
+#![cfg(test)]
 
 mod accepted;
 mod builder;
+mod code;
 mod committed;
 mod mutations;
 mod refused;

@@ -26,8 +26,7 @@ impl Numbers {
 
 /// Changes a few places of `bytes`, most often to a value that files have a use for.
 fn mutate(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
-    const VALUES: [u64; 8] =
-        [0, 1, 7, 0xffff, 0xffff_ffff, u64::MAX, samples::ENTRY, 0xffff_ffff_8000_1000];
+    const VALUES: [u64; 8] = [0, 1, 7, 0xffff, 0xffff_ffff, u64::MAX, samples::ENTRY, 0xffff_ffff_8000_1000];
 
     for _ in 0..=numbers.below(4) {
         if bytes.is_empty() {

@@ -106,7 +106,7 @@ pub(crate) fn guest_note(version: u32, addresses: [u64; 2]) -> Vec<u8> {
 fn note(kind: u32, version: u32, addresses: &[u64]) -> Vec<u8> {
     let description_bytes = u32::try_from(8 + addresses.len() * 8).unwrap();
     let mut note = Vec::new();
-    for field in [NAME.len() as u32, description_bytes, kind] {
+    for field in [8, description_bytes, kind] {
         note.extend_from_slice(&field.to_le_bytes());
     }
     note.extend_from_slice(NAME);
