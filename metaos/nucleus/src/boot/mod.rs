@@ -51,14 +51,14 @@ pub extern "C" fn nucleus_main(loader: u32, information: u32, load_address: u32)
     }
     let image = image::read(u64::from(load_address));
     let features = cpu::enable_protection();
-    let memory = final_tables(&handoff, &image);
+    let memory = final_tables(&handoff, &image, features);
     cpu::load_tables();
     power::silence_legacy_interrupts();
     start(memory, features, &handoff, &image)
 }
 
-fn final_tables(handoff: &Handoff, image: &Image) -> Memory {
-    let mut memory = Memory::new(handoff, image);
+fn final_tables(handoff: &Handoff, image: &Image, features: Features) -> Memory {
+    let mut memory = Memory::new(handoff, image, features.address_bits);
     memory.map_segments(image);
     memory.leave_boot_tables(handoff.memory.end_below(layout::MAX_PHYSICAL));
     for index in 0..layout::STACK_COUNT {

@@ -5,12 +5,9 @@
 
 use super::bus::Physical;
 use super::config::Ecam;
-use super::ioapic::MAX_IO_APICS;
+use super::ioapic::{IoApic, MAX_IO_APICS};
 use abi::PhysAddr;
-use core::ops::Range;
 
-/// Where the BIOS puts the RSDP if the loader does not tell (ACPI 6.5, 5.2.5.1).
-const BIOS_AREA: Range<u64> = 0xe_0000..0x10_0000;
 /// No table starts beyond; it is the limit of any CPU.
 const END: u64 = 1 << 52;
 /// Header of a table (5.2.6).
@@ -22,29 +19,20 @@ const MAX_LENGTH: u64 = 0x1_0000;
 /// MADT entry of an I/O APIC (5.2.12.3), and its length.
 const IO_APIC: [u8; 2] = [1, 12];
 
-/// An I/O APIC as the MADT names it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct IoApicEntry {
-    pub(super) address: u64,
-    pub(super) first_gsi: u32,
-}
-
 /// What the tables said; empty on a machine without ACPI.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) is_present: bool,
     pub(super) ecam: Option<Ecam>,
     /// Those that there are come first, the others have address 0.
-    pub(super) io_apics: [IoApicEntry; MAX_IO_APICS],
+    pub(super) io_apics: [IoApic; MAX_IO_APICS],
 }
 
 impl Tables {
-    /// Reads the tables that start at `rsdp` or, if that is none, in the BIOS area.
+    /// Reads the tables that start at `rsdp`.
     pub(super) fn read(physical: &mut dyn Physical, rsdp: Option<PhysAddr>) -> Self {
         let mut tables = Self::default();
-        let told = rsdp.and_then(|at| root(physical, at.0));
-        let found = told.or_else(|| BIOS_AREA.step_by(16).find_map(|at| root(physical, at)));
-        let Some((root, width)) = found else { return tables };
+        let Some((root, width)) = rsdp.and_then(|at| root(physical, at.0)) else { return tables };
         let length = checked_length(physical, root, if width == 8 { b"XSDT" } else { b"RSDT" });
         for at in (root + HEADER_LENGTH..(root + length + 1).saturating_sub(width as u64)).step_by(width) {
             let low = u64::from(read_u32(physical, at));
@@ -87,11 +75,7 @@ impl Tables {
 /// Reads the root pointer at `at` (5.2.5.3): address of the table of tables, and how many bytes each entry has: 8 in the
 /// XSDT, 4 in the RSDT.
 fn root(physical: &mut dyn Physical, at: u64) -> Option<(u64, usize)> {
-    if at >= END
-        || bytes(physical, at) != *b"RSD "
-        || bytes(physical, at + 4) != *b"PTR "
-        || !sums_to_zero(physical, at, 20)
-    {
+    if at >= END || bytes(physical, at) != *b"RSD PTR " || !sums_to_zero(physical, at, 20) {
         return None;
     }
     let [revision] = bytes(physical, at + 15);

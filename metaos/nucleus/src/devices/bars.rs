@@ -3,7 +3,7 @@
 //! Only memory ranges count; I/O ranges stay switched off (PCI 3.0, 6.2.5.1).
 
 use super::config::Function;
-use super::space::DeviceSpace;
+use super::resources::Resources;
 use core::ops::Range;
 
 const FIRST_REGISTER: u8 = 0x10;
@@ -18,21 +18,24 @@ impl Bars {
     /// Measures the ranges and gives a place to each that has none. Memory decoding must be off.
     ///
     /// `None` if a range lies, or would have to lie, where no device may.
-    pub(super) fn settle(function: &mut Function<'_>, space: &mut DeviceSpace<'_>) -> Option<Self> {
+    pub(super) fn settle(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<Self> {
         let mut bars = Self::default();
         let mut index = 0;
-        while let Some(bar) = Bar::next(function, index) {
+        while let Some(mut bar) = Bar::next(function, index) {
             index = bar.end;
             let size = bar.measure(function);
             if size == 0 {
                 continue;
             }
-            let start = if bar.address == 0 { bar.place(function, space.take(size)?)? } else { bar.address };
-            let range = start..start.checked_add(size)?;
-            if !space.holds(&range) {
-                return None;
+            if bar.address == 0 {
+                // What lies behind a bridge is reached only within the bridge's window, which nobody has set. The
+                // upper half of a wide register is 0 already.
+                let place = if function.bus == 0 { resources.take(size)? } else { return None };
+                function.write(register(bar.index), place);
+                bar.address = u64::from(place);
             }
-            bars.0[usize::from(bar.index)] = range;
+            let range = bar.address..bar.address.checked_add(size)?;
+            bars.0[usize::from(bar.index)] = resources.holds(&range).then_some(range)?;
         }
         Some(bars)
     }
@@ -82,14 +85,6 @@ impl Bar {
         let high = if is_wide { sticky_bits(function, register(self.index + 1)) } else { 0 };
         let mask = wide(low, high);
         mask & mask.wrapping_neg()
-    }
-
-    /// Puts the range at `address`, which must lie below 4 GiB: the upper half of a wide register is 0 already.
-    fn place(&self, function: &mut Function<'_>, address: u64) -> Option<u64> {
-        // What lies behind a bridge is reached only within the bridge's window, which nobody has set.
-        let low = u32::try_from(address).ok().filter(|_| function.bus == 0)?;
-        function.write(register(self.index), low);
-        Some(address)
     }
 }
 

@@ -4,14 +4,13 @@
 //! its like lack them. All accesses are aligned and 32 bits wide, which both ways allow.
 
 use super::bus::{Physical, Ports};
-use super::space::DeviceSpace;
 use abi::PhysAddr;
 use core::ops::{Range, RangeInclusive};
 
 const ADDRESS_PORT: u16 = 0xcf8;
 const DATA_PORT: u16 = 0xcfc;
 const ENABLE: u32 = 1 << 31;
-/// Where QEMU's microvm has its configuration space; without ACPI nothing tells.
+/// Where QEMU's microvm has its configuration space, which no table of it tells.
 const MICROVM_ECAM: u64 = 0xe000_0000;
 /// Vendor and device of the host bridge that proves it.
 const MICROVM_HOST_BRIDGE: u32 = 0x0008_1b36;
@@ -33,6 +32,12 @@ pub(super) struct Ecam {
 }
 
 impl Ecam {
+    /// Looks for a microvm's.
+    pub(super) fn of_microvm(physical: &mut dyn Physical) -> Option<Self> {
+        let is_there = physical.read_u32(PhysAddr(MICROVM_ECAM)) == MICROVM_HOST_BRIDGE;
+        is_there.then_some(Self { base: MICROVM_ECAM, buses: 0..=u8::MAX })
+    }
+
     /// Accepts what ACPI says if it makes sense.
     pub(super) fn new(base: u64, first_bus: u8, last_bus: u8) -> Option<Self> {
         let is_sound = base != 0 && base < 1 << 52 && base.is_multiple_of(BUS_SIZE);
@@ -50,33 +55,22 @@ impl Ecam {
 pub(super) struct ConfigSpace<'a> {
     physical: &'a mut dyn Physical,
     ports: &'a mut dyn Ports,
-    /// `None`: by the ports.
-    ecam: Option<Ecam>,
+    /// `None`: through the ports.
+    pub(super) ecam: Option<Ecam>,
 }
 
 impl<'a> ConfigSpace<'a> {
-    /// Finds the way to configuration space; `None` on a machine without PCI.
+    /// Finds the way to configuration space: the ports, else `ecam`, else where a microvm has it; `None` on a machine
+    /// without PCI.
     pub(super) fn find(
         physical: &'a mut dyn Physical,
         ports: &'a mut dyn Ports,
         ecam: Option<Ecam>,
-        space: &DeviceSpace<'_>,
     ) -> Option<Self> {
         ports.write_u32(ADDRESS_PORT, ENABLE);
-        if ports.read_u32(ADDRESS_PORT) == ENABLE {
-            return Some(Self { physical, ports, ecam: None });
-        }
-        let ecam = ecam.or_else(|| {
-            let is_microvm = physical.read_u32(PhysAddr(MICROVM_ECAM)) == MICROVM_HOST_BRIDGE;
-            Ecam::new(MICROVM_ECAM, 0, u8::MAX).filter(|_| is_microvm)
-        });
-        let ecam = ecam.filter(|ecam| !space.is_memory(&ecam.range()))?;
-        Some(Self { physical, ports, ecam: Some(ecam) })
-    }
-
-    /// Tells whether the configuration ports exist.
-    pub(super) const fn is_by_ports(&self) -> bool {
-        self.ecam.is_none()
+        let has_ports = ports.read_u32(ADDRESS_PORT) == ENABLE;
+        let ecam = if has_ports { None } else { ecam.or_else(|| Ecam::of_microvm(physical)) };
+        (has_ports || ecam.is_some()).then_some(Self { physical, ports, ecam })
     }
 
     /// Calls `visit` with every function that is no bridge, on every bus that firmware numbered.

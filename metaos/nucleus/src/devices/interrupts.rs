@@ -23,7 +23,7 @@ pub const fn vector(event: u32) -> u8 {
 #[derive(Debug)]
 pub(super) struct Interrupts {
     next: u32,
-    destination: u8,
+    pub(super) destination: u8,
 }
 
 impl Interrupts {

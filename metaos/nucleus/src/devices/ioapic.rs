@@ -3,15 +3,15 @@
 //! Lines are programmed edge-triggered and active high: serial ports are so, and a virtio-mmio driver reads the
 //! cause before it looks at the queues, so no later edge is lost.
 
-use super::acpi::IoApicEntry;
+use super::acpi::Tables;
 use super::bus::Physical;
-use super::space::DeviceSpace;
+use super::resources::Resources;
 use abi::PhysAddr;
 
 /// Most I/O APICs that are used.
 pub const MAX_IO_APICS: usize = 4;
 /// Where the first I/O APIC of a PC is, if no table says.
-const DEFAULT: IoApicEntry = IoApicEntry { address: 0xfec0_0000, first_gsi: 0 };
+const DEFAULT: IoApic = IoApic { address: 0xfec0_0000, first_gsi: 0, pins: 0 };
 /// Offset of the data register from the selecting register, and bytes of both.
 const DATA: u64 = 0x10;
 const SIZE: u64 = 0x20;
@@ -30,24 +30,22 @@ pub struct IoApics {
 }
 
 /// One I/O APIC; `pins` is 0 if there is none.
-#[derive(Clone, Copy, Debug)]
-struct IoApic {
-    address: u64,
-    first_gsi: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IoApic {
+    pub(super) address: u64,
+    pub(super) first_gsi: u32,
     pins: u32,
 }
 
 impl IoApics {
-    /// Takes the I/O APICs of `entries` over, or the usual one if there are none, and masks every pin.
-    pub(super) fn new(
-        physical: &mut dyn Physical,
-        entries: &[IoApicEntry; MAX_IO_APICS],
-        space: &DeviceSpace<'_>,
-        destination: u8,
-    ) -> Self {
-        let mut entries = *entries;
-        entries[0] = if entries[0].address == 0 { DEFAULT } else { entries[0] };
-        Self { io_apics: entries.map(|entry| IoApic::new(physical, entry, space)), destination }
+    /// Takes over those that the tables name, or the usual one if they name none, and masks every pin.
+    pub(super) fn new(physical: &mut dyn Physical, tables: &Tables, resources: &Resources<'_>) -> Self {
+        let mut io_apics = tables.io_apics;
+        io_apics[0] = if io_apics[0].address == 0 { DEFAULT } else { io_apics[0] };
+        for io_apic in &mut io_apics {
+            io_apic.take_over(physical, resources);
+        }
+        Self { io_apics, destination: resources.interrupts.destination }
     }
 
     /// Tells whether there is a pin for the global system interrupt `gsi`.
@@ -75,18 +73,16 @@ impl IoApics {
 }
 
 impl IoApic {
-    fn new(physical: &mut dyn Physical, entry: IoApicEntry, space: &DeviceSpace<'_>) -> Self {
-        let IoApicEntry { address, first_gsi } = entry;
-        let mut io_apic = Self { address, first_gsi, pins: 0 };
-        if address != 0 && address.is_multiple_of(0x100) && !space.is_memory(&(address..address + SIZE)) {
-            let version = io_apic.read(physical, VERSION);
+    fn take_over(&mut self, physical: &mut dyn Physical, resources: &Resources<'_>) {
+        let is_memory = resources.is_memory(&(self.address..self.address + SIZE));
+        if self.address != 0 && self.address.is_multiple_of(0x100) && !is_memory {
+            let version = self.read(physical, VERSION);
             let is_there = !matches!(version, 0 | u32::MAX);
-            io_apic.pins = if is_there { ((version >> 16 & 0xff) + 1).min(MAX_PINS) } else { 0 };
+            self.pins = if is_there { ((version >> 16 & 0xff) + 1).min(MAX_PINS) } else { 0 };
         }
-        for pin in 0..io_apic.pins {
-            io_apic.write(physical, REDIRECTIONS + 2 * pin, MASKED);
+        for pin in 0..self.pins {
+            self.write(physical, REDIRECTIONS + 2 * pin, MASKED);
         }
-        io_apic
     }
 
     fn read(&self, physical: &mut dyn Physical, register: u32) -> u32 {

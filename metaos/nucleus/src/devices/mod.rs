@@ -14,12 +14,10 @@ mod acpi;
 mod bars;
 mod config;
 mod msix;
-mod space;
+mod resources;
 mod virtio_mmio;
 mod virtio_pci;
 
-#[cfg(test)]
-mod mock;
 #[cfg(test)]
 mod tests;
 
@@ -29,14 +27,13 @@ use acpi::Tables;
 use bus::{Physical, Ports};
 use config::ConfigSpace;
 use core::ops::Range;
-use interrupts::Interrupts;
 use ioapic::IoApics;
-use space::DeviceSpace;
+use resources::Resources;
 
 /// What discovery has to know of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// ACPI's root pointer, if the loader told; without one the BIOS area is searched.
+    /// ACPI's root pointer, as the loader told; `None` on a machine without ACPI.
     pub rsdp: Option<PhysAddr>,
     /// The kernel command line, for `virtio_mmio.device=`.
     pub command_line: &'a [u8],
@@ -70,24 +67,24 @@ pub fn discover(
     devices: &mut [Device],
 ) -> Found {
     let tables = Tables::read(physical, request.rsdp);
-    let mut space = DeviceSpace::new(request, tables.ecam.as_ref());
-    let io_apics = IoApics::new(physical, &tables.io_apics, &space, request.destination);
-    let mut interrupts = Interrupts::new(request.destination);
+    let mut resources = Resources::new(request, tables.ecam.as_ref());
+    let io_apics = IoApics::new(physical, &tables, &resources);
     let mut found = Found { count: 0, refused: 0, io_apics };
 
-    let config = ConfigSpace::find(physical, ports, tables.ecam, &space);
-    let has_ports = config.as_ref().is_some_and(ConfigSpace::is_by_ports);
+    let config = ConfigSpace::find(physical, ports, tables.ecam)
+        .filter(|config| config.ecam.as_ref().is_none_or(|ecam| !resources.is_memory(&ecam.range())));
+    let has_ports = config.as_ref().is_some_and(|config| config.ecam.is_none());
     if let Some(mut config) = config {
-        virtio_pci::find(&mut config, &mut space, &mut interrupts, &mut |device| found.add(devices, device));
+        virtio_pci::find(&mut config, &mut resources, &mut |device| found.add(devices, device));
     }
     for transport in virtio_mmio::listed(request.command_line) {
-        let device = transport.set_up(physical, &found.io_apics, &space, &mut interrupts);
+        let device = transport.set_up(physical, &found.io_apics, &mut resources);
         found.add(devices, device);
     }
     // Only a microvm, which has no configuration ports, hides its transports; elsewhere PCI may decode there.
     if found.count == 0 && !has_ports {
         for transport in virtio_mmio::hidden(&found.io_apics, tables.is_present) {
-            let device = transport.set_up(physical, &found.io_apics, &space, &mut interrupts);
+            let device = transport.set_up(physical, &found.io_apics, &mut resources);
             if device.is_some() {
                 found.add(devices, device);
             }

@@ -5,8 +5,7 @@
 
 use super::bars::Bars;
 use super::config::Function;
-use super::interrupts::Interrupts;
-use super::space::{overlap, pages};
+use super::resources::{Resources, overlap, pages};
 use abi::PhysAddr;
 use core::ops::Range;
 
@@ -47,13 +46,14 @@ impl Msix {
 
     /// Takes events for the entries, writes the table and lets the function interrupt; returns the first event and
     /// how many. Memory decoding must be on.
-    pub(super) fn enable(&self, function: &mut Function<'_>, interrupts: &mut Interrupts) -> (u32, u32) {
-        let (first, count) = interrupts.take(self.entries);
+    pub(super) fn enable(&self, function: &mut Function<'_>, resources: &mut Resources<'_>) -> (u32, u32) {
+        let (first, count) = resources.interrupts.take(self.entries);
         function.write(self.capability, ENABLE | FUNCTION_MASK);
         let mut words = self.table.clone().step_by(4);
         for index in 0..self.entries {
             // The guest may point a queue at any entry: those without an event are masked.
-            let (address, data) = if index < count { interrupts.message(first + index) } else { (0, 0) };
+            let (address, data) =
+                if index < count { resources.interrupts.message(first + index) } else { (0, 0) };
             let mask = if index < count { 0 } else { MASKED };
             for (word, at) in [address, 0, data, mask].into_iter().zip(&mut words) {
                 function.physical.write_u32(PhysAddr(at), word);

@@ -24,7 +24,7 @@ const MAX_READINGS: u32 = 8;
 
 /// Reads the clock. Returns seconds since 1970-01-01T00:00:00Z; `None` if there is no clock or it shows nonsense.
 pub fn read(ports: &mut dyn Ports) -> Option<u64> {
-    if register(ports, STATUS_A) == 0xff && register(ports, STATUS_B) == 0xff {
+    if register(ports, STATUS_A) == 0xff {
         return None;
     }
     // An update may start right after the check, so a reading counts once it came out twice.
@@ -56,14 +56,10 @@ fn seconds(mut registers: [u8; 7], status_b: u8) -> Option<u64> {
     if status_b & BINARY == 0 {
         registers = registers.map(from_bcd);
     }
+    let hours = if status_b & FULL_DAY == 0 { 13 } else { 24 };
+    let limits = [0..60, 0..60, 0..hours, 1..32, 1..13, 0..100];
+    let is_sane = limits.iter().zip(&registers).all(|(limit, value)| limit.contains(value));
     let [second, minute, hour, day, month, year, century] = registers.map(u64::from);
-    let is_sane = second < 60
-        && minute < 60
-        && (status_b & FULL_DAY != 0 || (1..=12).contains(&hour))
-        && hour < 24
-        && (1..=31).contains(&day)
-        && (1..=12).contains(&month)
-        && year < 100;
     let hour = if status_b & FULL_DAY == 0 { hour % 12 + 12 * u64::from(is_afternoon) } else { hour };
     // A chip without a century shows anything there.
     let century = if (20..=21).contains(&century) { century } else { 20 };

@@ -4,9 +4,9 @@
 //! lists them only in AML, which is not read here; there its fixed slots are looked at.
 
 use super::bus::Physical;
-use super::interrupts::{Interrupts, vector};
+use super::interrupts::vector;
 use super::ioapic::IoApics;
-use super::space::DeviceSpace;
+use super::resources::Resources;
 use super::virtio_pci::add_window;
 use abi::PhysAddr;
 use abi::boot::{Device, Region, region, transport};
@@ -60,13 +60,12 @@ impl Transport {
         &self,
         physical: &mut dyn Physical,
         io_apics: &IoApics,
-        space: &DeviceSpace<'_>,
-        interrupts: &mut Interrupts,
+        resources: &mut Resources<'_>,
     ) -> Option<Device> {
         let block = self.base..self.base.checked_add(self.length)?;
         let is_plausible = self.base.is_multiple_of(4)
             && (u64::from(CONFIGURATION)..=MAX_LENGTH).contains(&self.length)
-            && space.holds(&block);
+            && resources.holds(&block);
         let kind = if is_plausible { identify(physical, self.base)? } else { return None };
         physical.write_u32(PhysAddr(self.base + STATUS), 0);
         let mut device = Device { transport: transport::VIRTIO_MMIO, kind, ..Device::default() };
@@ -77,7 +76,7 @@ impl Transport {
         let (offset, length) = (offset + CONFIGURATION, length - u64::from(CONFIGURATION));
         device.regions[region::DEVICE] = Region { window, offset, length };
         if io_apics.has_gsi(self.gsi) {
-            (device.first_event, device.event_count) = interrupts.take(1);
+            (device.first_event, device.event_count) = resources.interrupts.take(1);
         }
         if device.event_count != 0 {
             io_apics.route(physical, self.gsi, vector(device.first_event));

@@ -4,9 +4,8 @@
 
 use super::bars::{self, Bars};
 use super::config::{ConfigSpace, Function};
-use super::interrupts::Interrupts;
 use super::msix::{self, Msix};
-use super::space::{DeviceSpace, pages};
+use super::resources::{Resources, pages};
 use abi::boot::{Device, MAX_WINDOWS, Region, Window, region, transport};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ops::Range;
@@ -36,31 +35,26 @@ const DEVICE_STATUS: u64 = 0x14;
 /// Calls `add` with every virtio function, ready; or with `None` for one that cannot be, which then stays off.
 pub(super) fn find(
     config: &mut ConfigSpace<'_>,
-    space: &mut DeviceSpace<'_>,
-    interrupts: &mut Interrupts,
+    resources: &mut Resources<'_>,
     add: &mut dyn FnMut(Option<Device>),
 ) {
     let mut is_assigned = false;
     config.for_each(&mut |function| is_assigned |= bars::is_any_assigned(function));
     if is_assigned {
-        space.close_hole();
+        resources.close_hole();
     }
     config.for_each(&mut |function| {
         let identity = function.identity();
         if identity & 0xffff == VENDOR && matches!(identity >> 16, 0x1000..=0x107f) {
-            add(set_up(function, space, interrupts));
+            add(set_up(function, resources));
         }
     });
 }
 
-fn set_up(
-    function: &mut Function<'_>,
-    space: &mut DeviceSpace<'_>,
-    interrupts: &mut Interrupts,
-) -> Option<Device> {
+fn set_up(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<Device> {
     // Nothing may decode at the values in between while ranges are measured and moved.
     function.write(COMMAND, INTX_OFF);
-    let bars = Bars::settle(function, space)?;
+    let bars = Bars::settle(function, resources)?;
     let capabilities = Capabilities::read(function, &bars)?;
     let mut device = capabilities.device()?;
     device.kind = kind(function)?;
@@ -69,7 +63,7 @@ fn set_up(
     let status = capabilities.regions[region::COMMON].start + DEVICE_STATUS;
     function.physical.write_u8(PhysAddr(status), 0);
     if let Some(msix) = &capabilities.msix {
-        (device.first_event, device.event_count) = msix.enable(function, interrupts);
+        (device.first_event, device.event_count) = msix.enable(function, resources);
     }
     function.write(COMMAND, INTX_OFF | MEMORY | BUS_MASTER);
     Some(device)

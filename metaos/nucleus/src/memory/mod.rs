@@ -18,4 +18,8 @@ pub struct Memory {
     pub frames: Frames,
     /// Page tables.
     pub tables: Tables,
+    /// What the temporary window shows.
+    shown: entry::Entry,
+    /// Highest physical address of this CPU (SDM 3A 4.1.4): more would set reserved bits of an entry.
+    highest_address: u64,
 }

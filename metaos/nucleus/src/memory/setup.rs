@@ -22,7 +22,7 @@ impl Memory {
     ///
     /// Called under the early tables. Ends the machine if memory is too small for the nucleus's own tables.
     #[must_use]
-    pub fn new(handoff: &Handoff, image: &Image) -> Self {
+    pub fn new(handoff: &Handoff, image: &Image, address_bits: u8) -> Self {
         let map = &handoff.memory;
         let end = map.end_below(layout::MAX_PHYSICAL);
         let words = Frames::words_for(end);
@@ -51,7 +51,8 @@ impl Memory {
         let pool = own + bitmap_bytes;
         // SAFETY: as for the bitmap.
         let tables = unsafe { Tables::new(pool, table_frames, pool) };
-        let mut memory = Self { frames, tables };
+        let highest_address = (1 << address_bits.clamp(32, 52)) - 1;
+        let mut memory = Self { frames, tables, shown: Entry::EMPTY, highest_address };
         memory.map_views(own, bitmap_bytes);
         memory
     }

@@ -9,9 +9,6 @@ use crate::privileged;
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ptr;
 
-/// Highest address that a page-table entry can hold on any CPU (SDM 3A 4.1.4).
-const MAX_ADDRESS: u64 = (1 << 52) - 1;
-
 impl Memory {
     /// Fills a frame with zeros.
     pub fn clear_frame(&mut self, frame: u64) {
@@ -25,6 +22,10 @@ impl Memory {
     /// Lets the window show `frame`.
     fn show(&mut self, frame: u64, flags: u64) {
         let entry = Entry::supervisor(frame, WRITABLE | NO_EXECUTE | flags);
+        if entry == self.shown {
+            return;
+        }
+        self.shown = entry;
         self.tables.set(WINDOW, LEVEL_PAGE, entry).expect("the window's tables were made at boot");
         privileged::flush_page(WINDOW);
     }
@@ -36,7 +37,7 @@ impl Memory {
     }
 
     fn read<T: Copy>(&mut self, at: PhysAddr, otherwise: T) -> T {
-        if at.0 > MAX_ADDRESS || !at.is_aligned(size_of::<T>() as u64) {
+        if at.0 > self.highest_address || !at.is_aligned(size_of::<T>() as u64) {
             return otherwise;
         }
         let from: *const T = ptr::with_exposed_provenance(self.reach(at));
@@ -46,7 +47,7 @@ impl Memory {
     }
 
     fn write<T: Copy>(&mut self, at: PhysAddr, value: T) {
-        if at.0 <= MAX_ADDRESS && at.is_aligned(size_of::<T>() as u64) {
+        if at.0 <= self.highest_address && at.is_aligned(size_of::<T>() as u64) {
             let to: *mut T = ptr::with_exposed_provenance_mut(self.reach(at));
             // SAFETY: as for reading; device discovery checks that what it writes to is device space.
             unsafe { ptr::write_volatile(to, value) }

@@ -7,7 +7,7 @@
 
 extern crate std;
 
-use super::bus::{Physical, Ports};
+use crate::devices::bus::{Physical, Ports};
 use abi::PhysAddr;
 use core::cell::RefCell;
 use core::ops::Range;

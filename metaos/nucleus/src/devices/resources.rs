@@ -1,10 +1,11 @@
-//! Which physical addresses may belong to a device, and where an unassigned one may be put.
+//! What the machine has to give to devices: physical addresses and events.
 //!
 //! A base address that pointed into memory would hand that memory to ring 3, or let discovery write over it, so
 //! every range that a table, a device or a command line names is checked here first.
 
 use super::Request;
 use super::config::Ecam;
+use super::interrupts::Interrupts;
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ops::Range;
 
@@ -25,19 +26,21 @@ pub(super) fn pages(range: &Range<u64>) -> Range<u64> {
     PhysAddr(range.start).page_start().0..range.end.next_multiple_of(PAGE_SIZE as u64)
 }
 
-/// Physical addresses that are neither memory nor the machine's own registers.
+/// Physical addresses that are neither memory nor the machine's own registers, and events that no device has yet.
 #[derive(Debug)]
-pub(super) struct DeviceSpace<'a> {
+pub(super) struct Resources<'a> {
+    pub(super) interrupts: Interrupts,
     ram: &'a [Range<PhysAddr>],
     ecam: Range<u64>,
     end: u64,
     hole: Range<u64>,
 }
 
-impl<'a> DeviceSpace<'a> {
+impl<'a> Resources<'a> {
     pub(super) fn new(request: &Request<'a>, ecam: Option<&Ecam>) -> Self {
         let below = request.ram.iter().filter(|ram| ram.start.0 < HOLE.end);
         Self {
+            interrupts: Interrupts::new(request.destination),
             ram: request.ram,
             ecam: ecam.map_or(0..0, Ecam::range),
             end: 1 << request.address_bits.clamp(32, 52),
@@ -59,12 +62,12 @@ impl<'a> DeviceSpace<'a> {
 
     /// Takes `size` bytes (a power of two) of space where nothing decodes if firmware assigned nothing, aligned to
     /// their size and to a page.
-    pub(super) fn take(&mut self, size: u64) -> Option<u64> {
+    pub(super) fn take(&mut self, size: u64) -> Option<u32> {
         let size = size.max(PAGE_SIZE as u64);
         let start = self.hole.start.checked_next_multiple_of(size)?;
         let end = start.checked_add(size).filter(|end| *end <= self.hole.end)?;
         self.hole.start = end;
-        Some(start)
+        u32::try_from(start).ok()
     }
 
     /// Gives up that space, because firmware has assigned addresses by its own plan.
