@@ -1,0 +1,58 @@
+//! Where ring 3 starts.
+
+use crate::gate::Gate;
+use crate::upcall;
+use abi::control::CrashKind;
+use abi::{BootInfo, Machine, VirtAddr};
+use core::arch::naked_asm;
+use services::crash::Text;
+use services::exit::{ExitCode, exit};
+use services::machine;
+
+static GATE: Gate = Gate;
+
+unsafe extern "C" {
+    /// The program's `main`, made by [`crate::main!`].
+    // SAFETY: the macro defines it with this signature, as a safe function.
+    safe fn metaos_main() -> u8;
+}
+
+/// Entry of the guest, named in its ELF note and in its ELF header.
+///
+/// In: `rdi` the boot information; `rsp` as just after a call, though nobody called. Does not return. Unwinding ends
+/// here: there is no return address.
+///
+/// # Safety
+///
+/// For the machine below alone, once, on the main thread's stack.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn _metaos_start() -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined rip",
+        "xor ebp, ebp",
+        "sub rsp, 8",
+        "call {start}",
+        "ud2",
+        ".cfi_endproc",
+        start = sym start,
+    )
+}
+
+extern "C" fn start(boot: &'static BootInfo) -> ! {
+    machine::install(&GATE);
+    if boot.version != abi::VERSION {
+        GATE.crash(CrashKind::Panic, "nucleus and guest are of different versions; build the image anew");
+    }
+    if let Err(error) = services::upcall::install(upcall_entry()) {
+        let mut text = Text::new();
+        text.push(format_args!("{error}"));
+        GATE.crash(CrashKind::OutOfMemory, text.as_str());
+    }
+    exit(ExitCode::from(metaos_main()))
+}
+
+fn upcall_entry() -> VirtAddr {
+    VirtAddr((upcall::upcall_entry as *const ()).expose_provenance() as u64)
+}

@@ -1,0 +1,48 @@
+//! Time, read without a call: the time-stamp counter scaled by the parameters of the information page.
+
+use crate::machine;
+use core::sync::atomic::Ordering;
+
+/// Returns nanoseconds since the machine's start. Never goes back on one CPU.
+#[must_use]
+pub fn now_ns() -> u64 {
+    machine::info().nanoseconds(time_stamp())
+}
+
+/// Returns the wall clock in nanoseconds since 1970-01-01T00:00:00Z, or `None` if the machine does not know it.
+#[must_use]
+pub fn wall_ns() -> Option<u64> {
+    let info = machine::info();
+    match info.wall_at_boot_ns.load(Ordering::Relaxed) {
+        0 => None,
+        at_boot => Some(at_boot.saturating_add(info.nanoseconds(time_stamp()))),
+    }
+}
+
+/// Reads the time-stamp counter. Not ordered against neighbouring instructions (SDM 2B, RDTSC); that error is some
+/// tens of nanoseconds.
+#[must_use]
+pub(crate) fn time_stamp() -> u64 {
+    // SAFETY: every x86-64 CPU has RDTSC, and CR4.TSD, which would forbid it to ring 3, is never set.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_go_back() {
+        crate::mock::install();
+        let first = now_ns();
+        let second = now_ns();
+        assert!(second >= first);
+    }
+
+    #[test]
+    fn the_wall_clock_runs_with_the_monotonic_one() {
+        crate::mock::install();
+        let wall = wall_ns().expect("the mock machine knows the wall clock");
+        assert!(wall >= crate::mock::WALL_AT_BOOT_NS);
+    }
+}
