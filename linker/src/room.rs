@@ -9,6 +9,9 @@ use core::fmt;
 use rustc_demangle::demangle;
 use serde::{Deserialize, Serialize};
 
+/// What `entry::main!` calls a program's main function, where the start code finds it.
+const MAIN: &str = "metaos_main";
+
 /// A part of an image.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Room {
@@ -87,8 +90,8 @@ impl fmt::Display for Room {
 
 /// Returns the room that the symbol `mangled` belongs to.
 ///
-/// A name that Rust did not mangle is taken for one of the start code (`_start`, `memcpy`), an empty one for
-/// [`Room::Other`].
+/// A name that Rust did not mangle is taken for one of the start code (`_start`, `memcpy`), but for the function into
+/// which a program's `main` is inlined; an empty one for [`Room::Other`].
 #[must_use]
 pub fn room_of_symbol(mangled: &str) -> Room {
     if mangled.is_empty() {
@@ -96,7 +99,7 @@ pub fn room_of_symbol(mangled: &str) -> Room {
     }
     let demangled = format!("{:#}", demangle(mangled));
     if demangled == mangled {
-        return Room::Entry;
+        return if mangled == MAIN { Room::App } else { Room::Entry };
     }
     crate_of_path(&demangled).map_or(Room::Other, Room::of_crate)
 }

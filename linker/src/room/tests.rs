@@ -15,6 +15,8 @@ fn a_plain_function_belongs_to_the_crate_of_its_path() {
         ("_RNvCs1234_5hello4main", Room::App),
         ("_RNvCs1234_7___rustc17rust_begin_unwind", Room::Entry),
         ("_RNCNvCs1234_5hello4main0", Room::App),
+        ("metaos_main", Room::App),
+        ("memcpy", Room::Entry),
     ];
     for (name, room) in names {
         assert_eq!(room_of_symbol(name), room, "{name}");
