@@ -1,2 +1,7 @@
-//! The host tool: builds, starts, watches and measures images.
-fn main() {}
+//! The program `cargo metaos`; everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    metaos_runner::cli::main(std::env::args_os().collect())
+}

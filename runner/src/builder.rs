@@ -1,0 +1,291 @@
+//! Builds guests and the nucleus with cargo, and links them into images.
+//!
+//! Each guest crate is built by a cargo call of its own, so that no other crate's features leak into it. Compiler
+//! flags of the environment are kept out: a `-C target-cpu=native` that does a host program good puts instructions
+//! into a nucleus that it must not contain. Files are put in place whole, for several runs may build at once.
+
+use std::fs;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_metadata::{Message, TargetKind};
+use linker::{GuestPolicy, Input, LinkError, Options, Report};
+
+use crate::crash::{Owner, Symbols};
+use crate::workspace::{Program, Workspace, WorkspaceError};
+
+/// Profile that images are built with unless it is said otherwise.
+pub const PROFILE: &str = "guest";
+/// The nucleus, package and binary.
+const NUCLEUS: &str = "metaos-nucleus";
+
+/// The profile `guest` for a workspace that does not define it; the same settings as in the meta-OS's own.
+const FOREIGN_PROFILE: [&str; 6] = [
+    "profile.guest.inherits=\"release\"",
+    "profile.guest.panic=\"abort\"",
+    "profile.guest.opt-level=3",
+    "profile.guest.lto=\"fat\"",
+    "profile.guest.codegen-units=1",
+    "profile.guest.debug=\"line-tables-only\"",
+];
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A workspace is missing.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// Cargo could not be started.
+    #[error("cannot run cargo: {0}")]
+    NoCargo(io::Error),
+    /// Cargo failed and has said why.
+    #[error("cargo could not build `{0}`; its messages are above")]
+    Cargo(String),
+    /// Cargo built something else.
+    #[error("cargo built no binary `{binary}` in package `{package}`")]
+    NoBinary {
+        /// Package that was asked for.
+        package: String,
+        /// Binary that was asked for.
+        binary: String,
+    },
+    /// The linker refuses.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// A file cannot be read or written.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        cause: io::Error,
+    },
+}
+
+/// An image to be built.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// Workspace of the program.
+    pub workspace: Workspace,
+    /// The program.
+    pub program: Program,
+    /// Cargo profile of the program.
+    pub profile: String,
+    /// What is asked of the guest's machine code.
+    pub policy: GuestPolicy,
+    /// Physical load address: [`abi::layout::LOAD_DIRECT`], or [`abi::layout::LOAD_GRUB`] for a disc.
+    pub load_address: u64,
+    /// Where the image is put; `None`: among what cargo builds.
+    pub output: Option<PathBuf>,
+}
+
+impl BuildRequest {
+    /// Asks for `program` as users get it: optimised, checked, for a direct boot.
+    #[must_use]
+    pub fn new(workspace: Workspace, program: Program) -> Self {
+        Self {
+            workspace,
+            program,
+            profile: PROFILE.to_owned(),
+            policy: GuestPolicy::Checked,
+            load_address: abi::layout::LOAD_DIRECT,
+            output: None,
+        }
+    }
+
+    fn image_path(&self) -> PathBuf {
+        let suffix = if self.load_address == abi::layout::LOAD_DIRECT { "" } else { "-grub" };
+        let profile = if self.profile == PROFILE { String::new() } else { format!("-{}", self.profile) };
+        let name = format!("{}{profile}{suffix}.img", self.program.binary);
+        self.output.clone().unwrap_or_else(|| self.workspace.image_directory().join(name))
+    }
+}
+
+/// An image and the files it was made of.
+#[derive(Clone, Debug)]
+pub struct BuiltImage {
+    /// The image.
+    pub image: PathBuf,
+    /// The unstripped ELF files, which lie beside the image.
+    pub symbols: Symbols,
+    /// What the image is made of.
+    pub report: Report,
+}
+
+/// Builds a program and the nucleus, and links them. Cargo shows its progress on standard error.
+///
+/// # Errors
+///
+/// Cargo fails, the linker refuses, or a file cannot be written.
+pub fn build_app(request: &BuildRequest) -> Result<BuiltImage, BuildError> {
+    let home = Workspace::home()?;
+    let nucleus = build_nucleus(&home)?;
+    let guest = build_binary(&request.workspace, &request.program, &request.profile)?;
+    link_image(&nucleus, &guest, request)
+}
+
+/// Builds the nucleus, always as users get it, and returns its ELF file.
+///
+/// # Errors
+///
+/// Cargo fails.
+pub fn build_nucleus(home: &Workspace) -> Result<PathBuf, BuildError> {
+    build_binary(home, &Program { package: NUCLEUS.to_owned(), binary: NUCLEUS.to_owned() }, PROFILE)
+}
+
+/// Builds one binary and returns its ELF file.
+///
+/// # Errors
+///
+/// Cargo fails, or there is no such binary.
+pub fn build_binary(workspace: &Workspace, program: &Program, profile: &str) -> Result<PathBuf, BuildError> {
+    let built = build_package(workspace, &program.package, &["--bin", &program.binary], profile)?;
+    let found = built.into_iter().find(|(name, _)| *name == program.binary);
+    let missing =
+        || BuildError::NoBinary { package: program.package.clone(), binary: program.binary.clone() };
+    found.map(|(_, path)| path).ok_or_else(missing)
+}
+
+/// Builds every binary of a package in one go and returns them by name.
+///
+/// # Errors
+///
+/// Cargo fails.
+pub fn build_binaries(
+    workspace: &Workspace,
+    package: &str,
+    profile: &str,
+) -> Result<Vec<(String, PathBuf)>, BuildError> {
+    build_package(workspace, package, &["--bins"], profile)
+}
+
+/// Links ELF files that were built before.
+///
+/// # Errors
+///
+/// The linker refuses, or a file cannot be read or written.
+pub fn link_image(nucleus: &Path, guest: &Path, request: &BuildRequest) -> Result<BuiltImage, BuildError> {
+    let (nucleus_bytes, guest_bytes) = (read(nucleus)?, read(guest)?);
+    let (nucleus_name, guest_name) = (nucleus.to_string_lossy(), guest.to_string_lossy());
+    let options = Options { load_address: request.load_address, guest_policy: request.policy };
+    let image = linker::link(
+        &Input { name: &nucleus_name, bytes: &nucleus_bytes },
+        &Input { name: &guest_name, bytes: &guest_bytes },
+        &options,
+    )?;
+    let path = request.image_path();
+    put(&path, &image.bytes)?;
+    // Copies, so that a crash is explained by what ran and not by what was built since.
+    put(&Symbols::path_beside(&path, Owner::Nucleus), &nucleus_bytes)?;
+    put(&Symbols::path_beside(&path, Owner::Guest), &guest_bytes)?;
+    Ok(BuiltImage { symbols: Symbols::beside(&path), image: path, report: image.report })
+}
+
+fn build_package(
+    workspace: &Workspace,
+    package: &str,
+    selection: &[&str],
+    profile: &str,
+) -> Result<Vec<(String, PathBuf)>, BuildError> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--package", package, "--profile", profile]).args(selection);
+    command.arg("--message-format=json-render-diagnostics");
+    if !defines_profile(workspace, profile) {
+        for setting in FOREIGN_PROFILE {
+            command.args(["--config", setting]);
+        }
+    }
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(BuildError::NoCargo)?;
+    let mut built = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        for message in Message::parse_stream(BufReader::new(output)) {
+            built.extend(message.ok().and_then(executable));
+        }
+    }
+    let status = child.wait().map_err(BuildError::NoCargo)?;
+    if status.success() { Ok(built) } else { Err(BuildError::Cargo(package.to_owned())) }
+}
+
+fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&workspace.root);
+    command
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
+        .env("CARGO_TARGET_DIR", &workspace.target);
+    command
+}
+
+fn defines_profile(workspace: &Workspace, profile: &str) -> bool {
+    let manifest = fs::read_to_string(workspace.root.join("Cargo.toml")).unwrap_or_default();
+    let header = format!("[profile.{profile}]");
+    manifest.lines().any(|line| line.trim() == header)
+}
+
+fn executable(message: Message) -> Option<(String, PathBuf)> {
+    let Message::CompilerArtifact(artifact) = message else { return None };
+    let is_binary = artifact.target.kind.contains(&TargetKind::Bin);
+    let path = artifact.executable.filter(|_| is_binary)?;
+    Some((artifact.target.name, path.into()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    fs::read(path).map_err(|cause| BuildError::File { path: path.to_owned(), cause })
+}
+
+/// Writes a file under another name and renames it, so that nobody ever sees half of it.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
+    put_whole(path, bytes).map_err(|cause| BuildError::File { path: path.to_owned(), cause })
+}
+
+fn put_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::Builder::new().prefix(".metaos-").tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(readable_by_all())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn readable_by_all() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_put_in_place_whole_and_leaves_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/app.img");
+        put(&path, b"first").unwrap();
+        put(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn images_of_several_kinds_do_not_overwrite_each_other() {
+        let program = Program { binary: "hello".to_owned(), package: "hello".to_owned() };
+        let plain = BuildRequest::new(Workspace::home().unwrap(), program);
+        let disc = BuildRequest { load_address: abi::layout::LOAD_GRUB, ..plain.clone() };
+        let test = BuildRequest { profile: "guest-test".to_owned(), ..plain.clone() };
+        let names =
+            [&plain, &disc, &test].map(|request| request.image_path().file_name().unwrap().to_owned());
+        assert_eq!(names, ["hello.img", "hello-grub.img", "hello-guest-test.img"]);
+    }
+
+    #[test]
+    fn the_own_workspace_defines_the_profile_and_a_foreign_one_is_given_it() {
+        let home = Workspace::home().unwrap();
+        assert!(defines_profile(&home, PROFILE));
+        assert!(!defines_profile(&home, "absent"));
+    }
+}

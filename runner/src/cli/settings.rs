@@ -1,0 +1,94 @@
+//! What a guest is told at its start: address, environment, arguments. The same for a run and for a disc.
+
+use std::net::Ipv4Addr;
+
+use clap::Args;
+
+use crate::command_line::CommandLine;
+use crate::network::Address;
+
+/// Settings that stand on the guest's command line.
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    /// Address of the guest with its prefix; without it the guest asks by DHCP
+    #[arg(long = "ip", value_name = "CIDR")]
+    pub(super) address: Option<Address>,
+    /// Gateway of the guest
+    #[arg(long, value_name = "IP", requires = "address")]
+    pub(super) gateway: Option<Ipv4Addr>,
+    /// Name server of the guest
+    #[arg(long = "dns", value_name = "IP", requires = "address")]
+    name_server: Option<Ipv4Addr>,
+    /// Variable of the program's environment
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    environment: Vec<(String, String)>,
+    /// Arguments of the program
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+impl Settings {
+    /// Tells whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.address.is_none() && self.environment.is_empty() && self.arguments.is_empty()
+    }
+
+    /// Returns the guest's command line; `program` is what it finds as its own name.
+    pub(super) fn command_line(&self, program: &str) -> CommandLine {
+        let mut line = CommandLine::new();
+        if let Some(address) = self.address {
+            line = line.option("net.ip", address);
+        }
+        if let Some(gateway) = self.gateway {
+            line = line.option("net.gw", gateway);
+        }
+        if let Some(server) = self.name_server {
+            line = line.option("net.dns", server);
+        }
+        let line = self.environment.iter().fold(line, |line, (name, value)| line.environment(name, value));
+        self.arguments.iter().fold(line.argument(program), |line, argument| line.argument(argument))
+    }
+}
+
+/// Reads `NAME=VALUE`; `NAME` alone passes the variable of this process on.
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => {
+            (text, std::env::var(text).map_err(|_| format!("{text} is not set here; write {text}=VALUE"))?)
+        }
+    };
+    match name.is_empty() {
+        true => Err("a variable needs a name; write NAME=VALUE".to_owned()),
+        false => Ok((name.to_owned(), value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_given_or_passed_on() {
+        assert_eq!(parse_variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(parse_variable("A="), Ok(("A".to_owned(), String::new())));
+        assert_eq!(parse_variable("PATH").unwrap().1, std::env::var("PATH").unwrap());
+        assert!(parse_variable("=b").is_err());
+        assert!(parse_variable("METAOS_NOT_SET_ANYWHERE").is_err());
+    }
+
+    #[test]
+    fn settings_stand_on_the_line_in_the_form_of_the_contract() {
+        let settings = Settings {
+            address: "10.0.2.9/24".parse().ok(),
+            gateway: "10.0.2.2".parse().ok(),
+            name_server: "10.0.2.3".parse().ok(),
+            environment: vec![("LANG".to_owned(), "C".to_owned())],
+            arguments: vec!["-v".to_owned()],
+        };
+        assert_eq!(
+            settings.command_line("hello").render().unwrap(),
+            "net.ip=10.0.2.9/24 net.gw=10.0.2.2 net.dns=10.0.2.3 env.LANG=C -- hello -v"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The threads that carry a machine's bytes: console out, console in, control channel, QEMU's own complaints.
+//!
+//! Each reads until the other side closes, which QEMU does by ending: so nothing that the machine sent before its
+//! end is lost. What matters to the waiting side arrives as [`Event`]s.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+
+use crate::control::{Parser, Record};
+use crate::machine::Console;
+use crate::machine::capture::Capture;
+
+/// Bytes read at once.
+const PIECE: usize = 16 << 10;
+
+/// What happened to a machine.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A record came over the control channel.
+    Record(Record),
+    /// A channel was closed, which only QEMU's end does.
+    Closed,
+    /// Nobody reads this process's standard output any more.
+    ConsoleLost,
+}
+
+/// Reads the console into `capture` and, for a terminal, to standard output.
+pub(super) fn read_console(
+    mut stream: PipeReader,
+    console: Console,
+    capture: Arc<Capture>,
+    events: Sender<Event>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut is_shown = console == Console::Terminal;
+        for_each_piece(&mut stream, |bytes| {
+            capture.push(bytes);
+            if is_shown && show(bytes).is_err() {
+                is_shown = false;
+                send(&events, Event::ConsoleLost);
+            }
+        });
+        capture.end();
+        send(&events, Event::Closed);
+    })
+}
+
+/// Reads records from the control channel.
+pub(super) fn read_control(mut stream: PipeReader, events: Sender<Event>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut parser = Parser::new();
+        for_each_piece(&mut stream, |bytes| {
+            parser.push(bytes).into_iter().for_each(|record| send(&events, Event::Record(record)));
+        });
+        send(&events, Event::Closed);
+    })
+}
+
+/// Reads what QEMU itself complains about.
+pub(super) fn read_errors(mut stream: impl Read + Send + 'static, capture: Arc<Capture>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for_each_piece(&mut stream, |bytes| capture.push(bytes));
+        capture.end();
+    })
+}
+
+/// Passes standard input on to the console. A thread nobody waits for: reading a terminal cannot be called off. The
+/// end of the input ends nothing but the thread.
+pub(super) fn pass_input(mut console: PipeWriter) {
+    thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut piece = [0; 256];
+        while let Ok(count @ 1..) = input.read(&mut piece) {
+            if console.write_all(&piece[..count]).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+fn for_each_piece(stream: &mut impl Read, mut take: impl FnMut(&[u8])) {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => take(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+}
+
+fn show(bytes: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(bytes)?;
+    output.flush()
+}
+
+/// The other side may have stopped listening; then nobody needs to know.
+fn send(events: &Sender<Event>, event: Event) {
+    drop(events.send(event));
+}
