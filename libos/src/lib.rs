@@ -1,2 +1,35 @@
 //! The library OS: threads, sockets, time and environment behind an API shaped like std.
+//!
+//! A program that knows std knows this: the modules, types and functions have its names. What differs:
+//!
+//! - Threads are cooperative. A thread runs until it blocks, yields or ends; the network moves while threads wait.
+//! - A panic ends the whole guest, so there is no poisoning and joining cannot fail.
+//! - What is written to a socket is sent when the writer next waits or yields, all of it at once.
+//!
+//! Nothing is linked or started before it is used: a program without sockets carries no network stack.
+//!
+//! `unsafe` stands only in the module `gate`, which switches from one stack to another.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod collections;
+pub mod env;
+#[expect(unsafe_code, reason = "switching stacks is nothing that the language knows")]
+mod gate;
+pub mod io;
+mod macros;
+pub mod net;
+pub mod process;
+mod slots;
+pub mod sync;
+pub mod system;
+mod task;
+pub mod thread;
+pub mod time;
+mod timers;
+
+pub use alloc::{borrow, boxed, fmt, format, rc, slice, str, string, vec};

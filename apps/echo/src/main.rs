@@ -1,2 +1,71 @@
-//! Answers TCP and UDP with what it got.
-fn main() {}
+//! Answers TCP and UDP with what it got, on port 7 (RFC 862) or another one: `echo [--port N]`.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use libos::io::{ErrorKind, Read, Result, Write};
+use libos::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use libos::{env, eprintln, process, println, thread};
+
+/// Bytes of the largest datagram that there is.
+const DATAGRAM_BYTES: usize = 65_535;
+/// Port of the protocol.
+const PORT: u16 = 7;
+
+entry::main!(main);
+
+fn main() -> Result<()> {
+    let Some(port) = port() else {
+        eprintln!("usage: echo [--port N]");
+        process::exit(2);
+    };
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    println!("echo: port {port}, TCP and UDP");
+    thread::Builder::new().name("datagrams".into()).spawn(move || echo_datagrams(&socket))?;
+    thread::Builder::new().name("stop".into()).spawn(|| {
+        process::wait_for_stop();
+        process::exit(0);
+    })?;
+    for stream in listener.incoming() {
+        let stream = stream?;
+        // Without memory for a thread the connection is closed, and the next one may have more luck.
+        let _ = thread::Builder::new().name("connection".into()).spawn(move || echo_stream(stream));
+    }
+    Ok(())
+}
+
+fn port() -> Option<u16> {
+    let mut words = env::args().skip(1);
+    match (words.next().as_deref(), words.next(), words.next()) {
+        (None, ..) => Some(PORT),
+        (Some("--port"), Some(number), None) => number.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Sends back all that comes, until the peer ends or breaks off.
+fn echo_stream(mut stream: TcpStream) {
+    let mut buffer = [0; 4096];
+    while let Ok(count) = stream.read(&mut buffer) {
+        if count == 0 || stream.write_all(&buffer[..count]).is_err() {
+            return;
+        }
+    }
+}
+
+fn echo_datagrams(socket: &UdpSocket) {
+    let mut buffer = libos::vec![0; DATAGRAM_BYTES];
+    loop {
+        match socket.recv_from(&mut buffer) {
+            Ok((length, peer)) => {
+                if let Err(error) = socket.send_to(&buffer[..length], peer)
+                    && error.kind() == ErrorKind::NetworkDown
+                {
+                    return eprintln!("echo: {error}");
+                }
+            }
+            Err(error) => return eprintln!("echo: {error}"),
+        }
+    }
+}

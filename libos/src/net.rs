@@ -1,0 +1,35 @@
+//! The network, shaped like `std::net`: TCP and UDP over IPv4.
+//!
+//! The upper half (`tcp`, `udp`, `address`, `runtime`) is what programs call; it waits. The lower half (`shard` and
+//! below) never waits and knows neither threads nor clocks: it passes frames between a device and sockets. The way
+//! of a frame: device -> `stack` (found by its two ends) -> `link` (smoltcp, for this one socket) -> the socket's
+//! ring, which the program reads in place; back over the dirty list of `stack::egress`.
+
+mod address;
+mod card;
+mod checksum;
+mod config;
+mod connection;
+mod datagram;
+mod device;
+mod dhcp;
+mod dns;
+mod error;
+mod frame;
+mod link;
+mod listener;
+mod pool;
+mod readiness;
+mod runtime;
+mod shard;
+mod stack;
+mod tcp;
+mod udp;
+
+pub use address::ToSocketAddrs;
+pub use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+pub use tcp::{Incoming, Shutdown, TcpListener, TcpStream};
+pub use udp::UdpSocket;
+
+#[cfg(test)]
+mod tests;

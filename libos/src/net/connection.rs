@@ -1,0 +1,235 @@
+//! One TCP connection: its socket, alone in a socket set, and what the shard remembers about it.
+
+use super::error::Error;
+use super::frame::Tuple;
+use super::link::Route;
+use super::listener::ListenerId;
+use super::readiness::{Readiness, Waiters};
+use crate::slots::Id;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
+use smoltcp::time::{Duration, Instant};
+
+/// How long a peer may leave the handshake unanswered.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a peer may be silent while it owes us an answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a peer may be silent after the program has let go of the connection.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    pub(crate) tuple: Tuple,
+    pub(crate) route: Route,
+    pub(crate) phase: Phase,
+    pub(crate) waiters: Waiters,
+    /// It stands in the list of those that may have something to send.
+    pub(crate) is_dirty: bool,
+    /// It stands in the list of those that wait for an Ethernet address.
+    pub(crate) is_unresolved: bool,
+    /// When its timer in the heap fires.
+    pub(crate) timer: Option<Instant>,
+    /// The peer has sent its last byte.
+    has_ended: bool,
+    /// Why the connection broke.
+    failure: Option<Error>,
+}
+
+/// Whose turn it is with a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// A peer has asked a listener for it; the handshake goes on.
+    HalfOpen(ListenerId),
+    /// We have asked a peer for it; the handshake goes on.
+    Connecting,
+    /// It is open, or was, and the program holds it or will accept it.
+    Open,
+    /// The program has let go of it; what is written still has to be sent.
+    Orphan,
+    /// All is said; it stays for the peer's last segment to be repeated (TIME_WAIT, RFC 9293, 3.6.1).
+    Lingering,
+}
+
+/// Number of a connection.
+pub(crate) type ConnectionId = Id<Box<Connection>>;
+
+/// What reading gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Received<R> {
+    /// What the reader made of the bytes.
+    Bytes(R),
+    /// Nothing is here yet.
+    Nothing,
+    /// The peer has sent its last byte.
+    End,
+}
+
+impl Connection {
+    /// Makes a closed connection with buffers of `size` bytes each way.
+    pub(crate) fn with_buffers(size: usize) -> Self {
+        let buffer = || SocketBuffer::new(vec![0; size]);
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(Socket::new(buffer(), buffer()));
+        Self {
+            sockets,
+            handle,
+            tuple: Tuple::UNSPECIFIED,
+            route: Route::Wire,
+            phase: Phase::Orphan,
+            waiters: Waiters::new(),
+            is_dirty: false,
+            is_unresolved: false,
+            timer: None,
+            has_ended: false,
+            failure: None,
+        }
+    }
+
+    /// Makes a used connection as good as new, with its old buffers.
+    pub(crate) fn renew(&mut self, tuple: Tuple, route: Route, phase: Phase) {
+        // A fresh place in the set forgets which neighbour the old connection waited for.
+        let socket = self.sockets.remove(self.handle);
+        self.handle = self.sockets.add(socket);
+        let socket = self.socket_mut();
+        socket.set_congestion_control(CongestionControl::Reno);
+        socket.set_nagle_enabled(true);
+        socket.set_keep_alive(None);
+        // Acknowledgements ride on the answer: the program runs before anything is sent.
+        socket.set_ack_delay(None);
+        socket.set_timeout(Some(HANDSHAKE_PATIENCE));
+        self.tuple = tuple;
+        self.route = route;
+        self.phase = phase;
+        self.waiters = Waiters::new();
+        self.is_dirty = false;
+        self.is_unresolved = false;
+        self.timer = None;
+        self.has_ended = false;
+        self.failure = None;
+    }
+
+    pub(crate) fn socket(&self) -> &Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    pub(crate) fn buffer_size(&self) -> usize {
+        self.socket().recv_capacity()
+    }
+
+    /// Returns what the program could do with the connection now.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let socket = self.socket();
+        if matches!(socket.state(), State::SynSent | State::SynReceived) {
+            return Readiness::empty();
+        }
+        let mut ready = Readiness::empty();
+        ready.set(Readiness::READABLE, socket.can_recv() || !socket.may_recv());
+        ready.set(Readiness::WRITABLE, socket.can_send() || !socket.may_send());
+        ready
+    }
+
+    /// Tells whether nothing will ever be sent or received again.
+    pub(crate) fn is_over(&self) -> bool {
+        // An aborted socket keeps its ends until its reset has been sent.
+        self.socket().state() == State::Closed && self.socket().local_endpoint().is_none()
+    }
+
+    /// Notes what the last segment or timer did to the socket.
+    pub(crate) fn observe(&mut self, cause: Cause) {
+        let state = self.socket().state();
+        if matches!(state, State::TimeWait | State::CloseWait | State::LastAck | State::Closing) {
+            self.has_ended = true;
+        }
+        if state == State::Closed && !self.has_ended && self.failure.is_none() {
+            self.failure = Some(match (self.phase, cause) {
+                (Phase::Connecting, Cause::Segment) => Error::Refused,
+                (_, Cause::Segment) => Error::Reset,
+                (_, Cause::Timer) => Error::TimedOut,
+            });
+        }
+        if self.phase == Phase::Open && self.owes_us_nothing(state) {
+            self.socket_mut().set_timeout(None);
+        }
+    }
+
+    /// Tells whether the peer may be silent for as long as it likes.
+    fn owes_us_nothing(&self, state: State) -> bool {
+        matches!(state, State::Established | State::CloseWait | State::FinWait2)
+            && self.socket().send_queue() == 0
+            && self.socket().timeout().is_some()
+    }
+
+    /// Passes received bytes, as many as lie in one piece, to `read`, which returns how many it has taken.
+    pub(crate) fn receive<R>(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> (usize, R),
+    ) -> Result<Received<R>, Error> {
+        if !self.socket().can_recv() && self.socket().may_recv() {
+            return Ok(Received::Nothing);
+        }
+        match self.socket_mut().recv(read) {
+            Ok(result) => Ok(Received::Bytes(result)),
+            Err(RecvError::Finished) => Ok(Received::End),
+            Err(RecvError::InvalidState) if self.has_ended => Ok(Received::End),
+            Err(RecvError::InvalidState) => Err(self.failure.unwrap_or(Error::NotConnected)),
+        }
+    }
+
+    /// Passes free buffer space, as much as lies in one piece, to `write`, which returns how much it has filled.
+    /// `None`: the buffer is full.
+    pub(crate) fn send<R>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> (usize, R),
+    ) -> Result<Option<R>, Error> {
+        if !self.socket().may_send() {
+            return Err(self.failure.unwrap_or(Error::Closed));
+        }
+        if !self.socket().can_send() {
+            return Ok(None);
+        }
+        let socket = self.socket_mut();
+        if socket.send_queue() == 0 {
+            socket.set_timeout(Some(PATIENCE));
+        }
+        socket.send(write).map(Some).map_err(|_| Error::Closed)
+    }
+
+    /// Lets go of the connection. Bytes that the program has not read mean that it broke off (RFC 2525, 2.17).
+    pub(crate) fn abandon(&mut self) {
+        let is_unread = self.socket().can_recv();
+        let socket = self.socket_mut();
+        if is_unread {
+            socket.abort();
+        } else {
+            socket.close();
+            socket.set_timeout(Some(ORPHAN_PATIENCE));
+        }
+        self.phase = Phase::Orphan;
+        drop(mem::replace(&mut self.waiters, Waiters::new()));
+    }
+
+    /// Returns why the connection broke, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure
+    }
+}
+
+/// What made the socket change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cause {
+    /// A segment of the peer.
+    Segment,
+    /// A deadline of ours.
+    Timer,
+}

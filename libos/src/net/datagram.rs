@@ -1,0 +1,231 @@
+//! UDP: a receive queue for each socket, and one sender for all of them.
+//!
+//! A datagram is handed to the device the moment it is sent, so sockets need no send buffer. What cannot go because
+//! its next hop's Ethernet address is still being asked for waits here, apart from the others, and is forgotten
+//! after a while: one dead peer does not hold up the rest.
+
+use super::device::Transmitter;
+use super::error::Error;
+use super::frame::IPV4_HEADER;
+use super::link::{Egress, Link, Route};
+use super::readiness::Waiters;
+use crate::slots::Id;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket, UdpMetadata};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+
+/// Bytes of a UDP header.
+const UDP_HEADER: usize = 8;
+/// Datagrams that a socket holds until they are read.
+const RECEIVE_DATAGRAMS: usize = 64;
+/// Datagrams that wait for an Ethernet address.
+const PENDING_DATAGRAMS: usize = 64;
+/// How long they wait.
+const PENDING_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A UDP socket.
+pub(crate) struct Datagram {
+    pub(crate) sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    /// The address it is bound to; `None`: any.
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) port: u16,
+    /// The only peer it talks to.
+    pub(crate) peer: Option<SocketAddrV4>,
+    pub(crate) waiters: Waiters,
+}
+
+/// The socket that all datagrams leave by.
+pub(crate) struct Sender {
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    largest: usize,
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    source: (Option<Ipv4Addr>, u16),
+    destination: SocketAddrV4,
+    payload: Vec<u8>,
+    expires: Instant,
+}
+
+impl Datagram {
+    /// Makes a socket that holds up to `capacity` bytes.
+    pub(crate) fn new(address: Option<Ipv4Addr>, port: u16, capacity: usize) -> Self {
+        let received = PacketBuffer::new(vec![PacketMetadata::EMPTY; RECEIVE_DATAGRAMS], vec![0; capacity]);
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(Socket::new(received, no_buffer()));
+        let mut datagram = Self { sockets, handle, address, port, peer: None, waiters: Waiters::new() };
+        datagram
+            .socket_mut()
+            .bind(endpoint(address, port))
+            .expect("a new socket takes any port, and the tables give none that is 0");
+        datagram
+    }
+
+    /// Tells whether a datagram from `source` to `destination` is for this socket.
+    pub(crate) fn takes(&self, source: SocketAddrV4, destination: Ipv4Addr) -> bool {
+        let is_ours = self.address.is_none_or(|own| own == destination || is_group(destination));
+        is_ours && self.peer.is_none_or(|peer| peer == source)
+    }
+
+    pub(crate) fn can_receive(&self) -> bool {
+        self.sockets.get::<Socket<'_>>(self.handle).can_recv()
+    }
+
+    /// Passes the oldest datagram and where it comes from to `read`; `None` if there is none.
+    pub(crate) fn receive<R>(&mut self, read: impl FnOnce(&[u8], SocketAddrV4) -> R) -> Option<R> {
+        let (payload, metadata) = self.socket_mut().recv().ok()?;
+        let IpAddress::Ipv4(address) = metadata.endpoint.addr;
+        Some(read(payload, SocketAddrV4::new(address, metadata.endpoint.port)))
+    }
+
+    /// As [`Self::receive`], but leaves the datagram where it is.
+    pub(crate) fn peek<R>(&mut self, read: impl FnOnce(&[u8], SocketAddrV4) -> R) -> Option<R> {
+        let (payload, metadata) = self.socket_mut().peek().ok()?;
+        let IpAddress::Ipv4(address) = metadata.endpoint.addr;
+        Some(read(payload, SocketAddrV4::new(address, metadata.endpoint.port)))
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+impl Sender {
+    /// Makes the sender for packets of at most `mtu` bytes.
+    pub(crate) fn new(mtu: usize) -> Self {
+        let largest = mtu.saturating_sub(IPV4_HEADER + UDP_HEADER);
+        let outgoing = PacketBuffer::new(vec![PacketMetadata::EMPTY], vec![0; largest]);
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(Socket::new(no_buffer(), outgoing));
+        Self { sockets, handle, largest, pending: VecDeque::new() }
+    }
+
+    /// Sends a datagram at once, without waiting.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        source: (Option<Ipv4Addr>, u16),
+        destination: SocketAddrV4,
+        payload: &[u8],
+        link: &mut Link,
+        transmitter: &mut impl Transmitter,
+    ) -> Result<Outcome, Error> {
+        if payload.len() > self.largest {
+            return Err(Error::TooLong);
+        }
+        let route = link.route(*destination.ip()).ok_or(Error::Unreachable)?;
+        match self.emit(now, source, destination, payload, link, transmitter, route)? {
+            Egress::Sent | Egress::Nothing => Ok(Outcome::Sent),
+            Egress::Full => Ok(Outcome::Full),
+            Egress::Unresolved => {
+                self.keep(source, destination, payload, now + PENDING_PATIENCE);
+                Ok(Outcome::Sent)
+            }
+        }
+    }
+
+    /// Tries the datagrams that wait for an Ethernet address again.
+    pub(crate) fn retry(&mut self, now: Instant, link: &mut Link, transmitter: &mut impl Transmitter) {
+        for _ in 0..self.pending.len() {
+            let Some(waiting) = self.pending.pop_front() else { return };
+            if waiting.expires <= now {
+                continue;
+            }
+            let Some(route) = link.route(*waiting.destination.ip()) else { continue };
+            let Pending { source, destination, payload, .. } = &waiting;
+            let sent = self.emit(now, *source, *destination, payload, link, transmitter, route);
+            if matches!(sent, Ok(Egress::Unresolved | Egress::Full)) {
+                self.pending.push_back(waiting);
+            }
+        }
+    }
+
+    /// Returns when the waiting datagrams should be tried again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.pending.front().map(|waiting| waiting.expires)
+    }
+
+    fn keep(
+        &mut self,
+        source: (Option<Ipv4Addr>, u16),
+        destination: SocketAddrV4,
+        payload: &[u8],
+        expires: Instant,
+    ) {
+        if self.pending.len() < PENDING_DATAGRAMS {
+            self.pending.push_back(Pending { source, destination, payload: payload.to_vec(), expires });
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one datagram is that much: from, to, bytes and the way out")]
+    fn emit(
+        &mut self,
+        now: Instant,
+        (address, port): (Option<Ipv4Addr>, u16),
+        destination: SocketAddrV4,
+        payload: &[u8],
+        link: &mut Link,
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) -> Result<Egress, Error> {
+        let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
+        socket.close();
+        socket.bind(endpoint(address, port)).map_err(|_| Error::BadAddress)?;
+        let remote = IpEndpoint::new(IpAddress::Ipv4(*destination.ip()), destination.port());
+        socket.send_slice(payload, UdpMetadata::from(remote)).map_err(|_| Error::BadAddress)?;
+        let egress = link.send_datagram(now, &mut self.sockets, transmitter, route);
+        if egress == Egress::Unresolved {
+            // The set would keep silent for a second whatever the destination; a fresh place in it has forgotten.
+            let socket = self.sockets.remove(self.handle);
+            self.handle = self.sockets.add(socket);
+        }
+        Ok(egress)
+    }
+}
+
+/// Number of a UDP socket.
+pub(crate) type DatagramId = Id<Datagram>;
+
+/// What became of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// It is on its way, or waits for an Ethernet address.
+    Sent,
+    /// The device has no room now.
+    Full,
+}
+
+impl fmt::Debug for Datagram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagram").field("port", &self.port).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+fn endpoint(address: Option<Ipv4Addr>, port: u16) -> IpListenEndpoint {
+    IpListenEndpoint { addr: address.map(IpAddress::Ipv4), port }
+}
+
+fn no_buffer() -> PacketBuffer<'static> {
+    PacketBuffer::new(Vec::new(), Vec::new())
+}
+
+fn is_group(address: Ipv4Addr) -> bool {
+    // A subnet's own broadcast address is told by the interface; what reaches a socket's port is one of both.
+    address.is_broadcast() || address.is_multicast() || address.octets()[3] == 255
+}

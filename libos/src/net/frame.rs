@@ -1,0 +1,165 @@
+//! What the demultiplexer wants to know of a frame: which connection or port it belongs to.
+//!
+//! Only as much is read as the tables need, straight from the bytes; the stack behind parses and checks the frame
+//! again in full. So nothing here is trusted: a frame that lies about its lengths is classified as well as it goes
+//! and then dropped by the stack.
+
+use core::net::Ipv4Addr;
+
+/// Bytes of an Ethernet header.
+pub(crate) const ETHERNET_HEADER: usize = 14;
+/// Bytes of an IPv4 header without options.
+pub(crate) const IPV4_HEADER: usize = 20;
+
+const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const TYPE_ARP: [u8; 2] = [0x08, 0x06];
+const PROTOCOL_TCP: u8 = 6;
+const PROTOCOL_UDP: u8 = 17;
+const FLAG_SYN: u8 = 0x02;
+const FLAGS_SYN_ACK_RST: u8 = 0x16;
+
+/// The two ends of a connection, as seen from here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Tuple {
+    pub(crate) local: Ipv4Addr,
+    pub(crate) remote: Ipv4Addr,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+}
+
+impl Tuple {
+    /// The ends of a connection that is not one yet.
+    pub(crate) const UNSPECIFIED: Self =
+        Self { local: Ipv4Addr::UNSPECIFIED, remote: Ipv4Addr::UNSPECIFIED, local_port: 0, remote_port: 0 };
+}
+
+/// What a frame is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// A TCP segment.
+    Tcp {
+        /// Its connection.
+        tuple: Tuple,
+        /// Whether it opens a connection (SYN alone).
+        opens: Opens,
+    },
+    /// A UDP datagram; `tuple.local` may be a broadcast address.
+    Udp(Tuple),
+    /// Address resolution.
+    Arp,
+    /// A piece of an IPv4 packet: it has no ports to go by.
+    Fragment,
+    /// ICMP and whatever else the stack answers by itself.
+    Other,
+}
+
+/// Whether a TCP segment asks for a new connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Opens {
+    /// A SYN without ACK and RST.
+    Connection,
+    /// Anything else.
+    Nothing,
+}
+
+/// Reads what `frame`, an Ethernet frame, is for.
+pub(crate) fn classify(frame: &[u8]) -> Class {
+    match frame.get(12..14) {
+        Some(kind) if kind == TYPE_IPV4 => classify_ipv4(&frame[ETHERNET_HEADER..]).unwrap_or(Class::Other),
+        Some(kind) if kind == TYPE_ARP => Class::Arp,
+        _ => Class::Other,
+    }
+}
+
+fn classify_ipv4(packet: &[u8]) -> Option<Class> {
+    let header = packet.first_chunk::<IPV4_HEADER>()?;
+    // RFC 791: more-fragments flag and fragment offset.
+    if u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0 {
+        return Some(Class::Fragment);
+    }
+    let payload = packet.get(usize::from(header[0] & 0x0f) * 4..)?;
+    let ports = payload.first_chunk::<4>()?;
+    let tuple = Tuple {
+        remote: Ipv4Addr::new(header[12], header[13], header[14], header[15]),
+        local: Ipv4Addr::new(header[16], header[17], header[18], header[19]),
+        remote_port: u16::from_be_bytes([ports[0], ports[1]]),
+        local_port: u16::from_be_bytes([ports[2], ports[3]]),
+    };
+    match header[9] {
+        PROTOCOL_TCP => {
+            let is_open = payload.get(13)? & FLAGS_SYN_ACK_RST == FLAG_SYN;
+            Some(Class::Tcp { tuple, opens: if is_open { Opens::Connection } else { Opens::Nothing } })
+        }
+        PROTOCOL_UDP => Some(Class::Udp(tuple)),
+        _ => None,
+    }
+}
+
+/// Returns the address that `frame` asks for, if it is an ARP frame (RFC 826).
+pub(crate) fn asked_address(frame: &[u8]) -> Option<Ipv4Addr> {
+    if frame.get(12..14)? != TYPE_ARP {
+        return None;
+    }
+    let octets: [u8; 4] = frame.get(38..42)?.try_into().ok()?;
+    Some(Ipv4Addr::from(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn tcp_frame(flags: u8) -> Vec<u8> {
+        let mut frame = vec![0; 54];
+        frame[12..14].copy_from_slice(&TYPE_IPV4);
+        frame[14] = 0x45;
+        frame[23] = PROTOCOL_TCP;
+        frame[26..30].copy_from_slice(&[10, 0, 0, 2]);
+        frame[30..34].copy_from_slice(&[10, 0, 0, 1]);
+        frame[34..38].copy_from_slice(&[0x12, 0x34, 0, 80]);
+        frame[47] = flags;
+        frame
+    }
+
+    const TUPLE: Tuple = Tuple {
+        local: Ipv4Addr::new(10, 0, 0, 1),
+        remote: Ipv4Addr::new(10, 0, 0, 2),
+        local_port: 80,
+        remote_port: 0x1234,
+    };
+
+    #[test]
+    fn a_syn_alone_opens_a_connection() {
+        assert_eq!(classify(&tcp_frame(0x02)), Class::Tcp { tuple: TUPLE, opens: Opens::Connection });
+        for flags in [0x00, 0x10, 0x12, 0x04, 0x06, 0x11] {
+            assert_eq!(classify(&tcp_frame(flags)), Class::Tcp { tuple: TUPLE, opens: Opens::Nothing });
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_no_segment() {
+        for (high, low) in [(0x20, 0), (0, 1), (0x1f, 0xff)] {
+            let mut frame = tcp_frame(0x02);
+            (frame[20], frame[21]) = (high, low);
+            assert_eq!(classify(&frame), Class::Fragment);
+        }
+        let mut frame = tcp_frame(0x02);
+        frame[20] = 0x40; // don't fragment
+        assert_eq!(classify(&frame), Class::Tcp { tuple: TUPLE, opens: Opens::Connection });
+    }
+
+    #[test]
+    fn no_truncation_and_no_header_length_leaves_the_frame() {
+        let frame = tcp_frame(0x02);
+        for length in 0..frame.len() {
+            classify(&frame[..length]);
+        }
+        for first in 0..=255 {
+            let mut frame = tcp_frame(0x02);
+            frame[14] = first;
+            classify(&frame);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A listening port: the handshakes under way and the connections that wait to be accepted.
+
+use super::connection::ConnectionId;
+use super::readiness::Waiters;
+use crate::slots::Id;
+use alloc::collections::VecDeque;
+use core::net::Ipv4Addr;
+
+/// A listening port.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The address it is bound to; `None`: any.
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) port: u16,
+    /// Most handshakes under way, and most connections that wait.
+    pub(crate) backlog: usize,
+    /// Handshakes under way, oldest first; some may be over.
+    pub(crate) half_open: VecDeque<ConnectionId>,
+    /// How many of them are not over.
+    pub(crate) half_open_count: usize,
+    /// Connections that wait to be accepted.
+    pub(crate) accepted: VecDeque<ConnectionId>,
+    pub(crate) waiters: Waiters,
+}
+
+impl Listener {
+    pub(crate) const fn new(address: Option<Ipv4Addr>, port: u16, backlog: usize) -> Self {
+        Self {
+            address,
+            port,
+            backlog,
+            half_open: VecDeque::new(),
+            half_open_count: 0,
+            accepted: VecDeque::new(),
+            waiters: Waiters::new(),
+        }
+    }
+
+    /// Tells whether a connection to `address` is for this listener.
+    pub(crate) fn takes(&self, address: Ipv4Addr) -> bool {
+        self.address.is_none_or(|own| own == address)
+    }
+}
+
+/// Number of a listener.
+pub(crate) type ListenerId = Id<Listener>;

@@ -1,0 +1,212 @@
+//! The one shard of the guest, and how threads wait for it.
+//!
+//! It starts when the first socket is made. From then on it is part of the idle work: while nobody can run, frames
+//! come and go.
+
+use super::card::Card;
+use super::config::Source;
+use super::pool::BufferPlan;
+use super::readiness::Token;
+use super::shard::{Polled, Shard};
+use crate::io::{Error, ErrorKind, Result};
+use crate::task::{self, NEVER, Poller, ThreadId, Work};
+use crate::{env, eprintln, process};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use services::io::entropy;
+use services::io::net::Net;
+use services::{clock, machine};
+use smoltcp::time::Instant;
+use spin::{Mutex, MutexGuard};
+
+/// How long to wait for an address.
+const ADDRESS_PATIENCE_NS: u64 = 10_000_000_000;
+/// How long what is written is still sent when the guest ends.
+const DRAIN_PATIENCE_NS: u64 = 1_000_000_000;
+/// How often a card that cannot interrupt is looked at.
+const POLL_INTERVAL_NS: u64 = 200_000;
+/// Batches that one poll takes in before the threads get their turn.
+const ROUNDS: usize = 4;
+
+static RUNTIME: Mutex<Option<Box<Runtime>>> = Mutex::new(None);
+
+/// The shard, and a list that is kept for its storage.
+struct Runtime {
+    shard: Shard<Card>,
+    woken: Vec<Token>,
+}
+
+/// What a thread tries to do with a socket.
+pub(super) enum Attempt<R> {
+    /// It is done.
+    Done(R),
+    /// It must wait; it has left its token where it will be woken.
+    Wait,
+}
+
+/// Calls `act` with the shard; starts it if this is the first time.
+pub(super) fn with<R>(act: impl FnOnce(&mut Shard<Card>, Instant) -> R) -> Result<R> {
+    let mut runtime = started()?;
+    let shard = &mut runtime.as_mut().expect("it has just been started").shard;
+    Ok(act(shard, now()))
+}
+
+/// Calls `attempt` until it is done, waiting in between; `None` if the clock reaches `deadline_ns` before.
+pub(super) fn wait_for<R>(
+    deadline_ns: u64,
+    mut attempt: impl FnMut(&mut Shard<Card>, Instant, Token) -> Attempt<R>,
+) -> Result<Option<R>> {
+    loop {
+        let token = Token(task::current().to_bits());
+        if let Attempt::Done(result) = with(|shard, now| attempt(shard, now, token))? {
+            return Ok(Some(result));
+        }
+        if deadline_ns != NEVER && clock::now_ns() >= deadline_ns {
+            return Ok(None);
+        }
+        task::block_until(deadline_ns);
+    }
+}
+
+/// Waits until the guest has an address, and returns it.
+pub(super) fn address() -> Result<Ipv4Addr> {
+    let deadline_ns = clock::now_ns().saturating_add(ADDRESS_PATIENCE_NS);
+    let address = wait_for(deadline_ns, |shard, _, token| match shard.stack().link().address() {
+        Some(own) => Attempt::Done(own.address()),
+        None => {
+            shard.stack().wait_for_settings(token);
+            Attempt::Wait
+        }
+    })?;
+    address.ok_or(Error::new(
+        ErrorKind::NetworkUnreachable,
+        "no address by DHCP within 10 s; start a DHCP server or give the guest net.ip=ADDRESS/LENGTH",
+    ))
+}
+
+/// Sends what is due at once.
+pub(super) fn push() {
+    if lock().is_some() {
+        task::poll();
+    }
+}
+
+/// Returns bytes for the receive buffer of a UDP socket.
+pub(super) fn datagram_capacity() -> usize {
+    BufferPlan::for_memory(memory()).large
+}
+
+fn started() -> Result<MutexGuard<'static, Option<Box<Runtime>>>> {
+    let mut runtime = lock();
+    if runtime.is_none() {
+        *runtime = Some(start()?);
+        task::install_poller(&NetworkPoller);
+        process::drain_before_exit(drain);
+    }
+    Ok(runtime)
+}
+
+fn start() -> Result<Box<Runtime>> {
+    let words: Vec<(String, String)> = env::settings().collect();
+    let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let source = Source::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
+    let mut seed = [0; 8];
+    entropy::fill(&mut seed).map_err(|_| {
+        Error::new(ErrorKind::NetworkDown, "no source of random bytes; use a CPU with RDRAND or add a virtio-rng device")
+    })?;
+    let mut card = Card::new(open()?);
+    card.end_wait();
+    let plan = BufferPlan::for_memory(memory());
+    let mut shard = Shard::new(card, plan, u64::from_le_bytes(seed), now());
+    match source {
+        Source::Dhcp => shard.stack().start_dhcp(now()),
+        Source::Given(settings) => shard.stack().configure(Some(&settings)),
+    }
+    Ok(Box::new(Runtime { shard, woken: Vec::new() }))
+}
+
+fn open() -> Result<Net> {
+    match Net::open() {
+        Ok(Some(net)) => Ok(net),
+        Ok(None) => Err(Error::new(ErrorKind::NetworkDown, "no network device; start the guest with one (--net)")),
+        Err(error) => {
+            eprintln!("network: {error}");
+            Err(Error::new(ErrorKind::NetworkDown, "the network device does not start"))
+        }
+    }
+}
+
+/// Waits until what was written is sent, but not long.
+fn drain() {
+    let deadline_ns = clock::now_ns().saturating_add(DRAIN_PATIENCE_NS);
+    while clock::now_ns() < deadline_ns && matches!(with(|shard, _| shard.stack().has_unsent()), Ok(true)) {
+        NetworkPoller.poll();
+        let events_seen = machine::info().events_seen();
+        let next = NetworkPoller.deadline_ns().min(deadline_ns);
+        if next > clock::now_ns() && NetworkPoller.begin_wait() == Work::None {
+            machine::current().wait(next, events_seen);
+        }
+        NetworkPoller.end_wait();
+    }
+}
+
+/// Takes the shard. Nobody else has it: threads do not switch while they do, and what programs pass to `read_with` and
+/// `write_with` must not use the network.
+fn lock() -> MutexGuard<'static, Option<Box<Runtime>>> {
+    RUNTIME.try_lock().expect("a closure given to read_with or write_with uses the network itself")
+}
+
+fn memory() -> usize {
+    usize::try_from(machine::current().boot().memory_bytes).unwrap_or(usize::MAX)
+}
+
+fn now() -> Instant {
+    Instant::from_micros(i64::try_from(clock::now_ns() / 1000).unwrap_or(i64::MAX))
+}
+
+/// The network's part of the idle work.
+struct NetworkPoller;
+
+impl Poller for NetworkPoller {
+    fn poll(&self) {
+        let mut runtime = lock();
+        let Some(runtime) = runtime.as_mut() else { return };
+        let Runtime { shard, woken } = &mut **runtime;
+        for _ in 0..ROUNDS {
+            let polled = shard.poll(now());
+            shard.stack().take_woken(woken);
+            if polled == Polled::Nothing || !woken.is_empty() {
+                break;
+            }
+        }
+        for token in woken.drain(..) {
+            task::wake(ThreadId::from_bits(token.0));
+        }
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        let runtime = lock();
+        let Some(runtime) = runtime.as_ref() else { return NEVER };
+        let deadline = runtime.shard.deadline(now());
+        let deadline_ns = deadline.map_or(NEVER, |deadline| {
+            u64::try_from(deadline.total_micros()).unwrap_or(0).saturating_mul(1000)
+        });
+        if runtime.shard.card().has_events() {
+            deadline_ns
+        } else {
+            deadline_ns.min(clock::now_ns() + POLL_INTERVAL_NS)
+        }
+    }
+
+    fn begin_wait(&self) -> Work {
+        lock().as_mut().map_or(Work::None, |runtime| runtime.shard.device().begin_wait())
+    }
+
+    fn end_wait(&self) {
+        if let Some(runtime) = lock().as_mut() {
+            runtime.shard.device().end_wait();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The tables of one shard: which socket a frame is for, which sockets may have something to send, whose time has
+//! come.
+//!
+//! No frame and no timer touches more than the one connection that it belongs to: connections are found by their
+//! two ends in a hash table, ports in two others, output is asked only of those in the dirty list, and deadlines
+//! stand in a heap. The time is a parameter and devices are a trait, so a test runs the same code on a clock of its
+//! own.
+
+mod connections;
+mod datagrams;
+mod egress;
+
+pub(crate) use connections::{Progress, local_of};
+
+use super::config::Settings;
+use super::connection::{Connection, ConnectionId};
+use super::datagram::{Datagram, DatagramId, Sender};
+use super::checksum;
+use super::device::{Capabilities, Transmitter, Verdict};
+use super::dhcp::{Change, Dhcp};
+use super::dns::Dns;
+use super::frame::{self, Class, Tuple};
+use super::link::{Link, Route};
+use super::listener::{Listener, ListenerId};
+use super::pool::{BufferPlan, Pool};
+use super::readiness::{Readiness, Token, Waiters};
+use crate::slots::Slots;
+use crate::timers::Timers;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use hashbrown::HashMap;
+use smoltcp::iface::SocketSet;
+use smoltcp::time::Instant;
+
+/// Where the range of ephemeral ports starts (RFC 6335, 6); it ends with the last port.
+const FIRST_EPHEMERAL_PORT: u16 = 49152;
+
+/// The tables.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    link: Link,
+    /// The set for frames that no socket may see: the interface answers them by itself.
+    nobody: SocketSet<'static>,
+    connections: Slots<Box<Connection>>,
+    tuples: HashMap<Tuple, ConnectionId>,
+    listeners: Slots<Listener>,
+    listening: HashMap<u16, ListenerId>,
+    datagrams: Slots<Datagram>,
+    datagram_ports: HashMap<u16, DatagramId>,
+    sender: Sender,
+    dhcp: Option<Dhcp>,
+    pub(crate) dns: Dns,
+    /// Connections that may have something to send.
+    dirty: Vec<ConnectionId>,
+    /// The list that `dirty` is exchanged with while it is worked through.
+    dirty_spare: Vec<ConnectionId>,
+    /// Connections that wait for an Ethernet address.
+    unresolved: Vec<ConnectionId>,
+    /// Connections in TIME_WAIT, oldest first; some may be gone.
+    lingering: VecDeque<ConnectionId>,
+    lingering_count: usize,
+    timers: Timers<Instant, ConnectionId>,
+    pool: Pool,
+    /// Those who wait for an address.
+    configured: Waiters,
+    woken: Vec<Token>,
+    next_port: u16,
+    device: DeviceRoom,
+}
+
+/// Whether the device took all that there was to send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum DeviceRoom {
+    Enough,
+    Full,
+}
+
+impl Stack {
+    /// Makes the tables for one device. `seed` must differ from boot to boot and be hard to guess.
+    pub(crate) fn new(capabilities: Capabilities, plan: BufferPlan, seed: u64, now: Instant) -> Self {
+        let span = u64::from(u16::MAX - FIRST_EPHEMERAL_PORT);
+        let offset = u16::try_from(seed.rotate_left(32) % span).expect("a remainder is smaller than its divisor");
+        Self {
+            link: Link::new(capabilities, seed, now),
+            nobody: SocketSet::new(Vec::new()),
+            connections: Slots::new(),
+            tuples: HashMap::new(),
+            listeners: Slots::new(),
+            listening: HashMap::new(),
+            datagrams: Slots::new(),
+            datagram_ports: HashMap::new(),
+            sender: Sender::new(capabilities.mtu),
+            dhcp: None,
+            dns: Dns::new(),
+            dirty: Vec::new(),
+            dirty_spare: Vec::new(),
+            unresolved: Vec::new(),
+            lingering: VecDeque::new(),
+            lingering_count: 0,
+            timers: Timers::new(),
+            pool: Pool::new(plan),
+            configured: Waiters::new(),
+            woken: Vec::new(),
+            next_port: FIRST_EPHEMERAL_PORT + offset,
+            device: DeviceRoom::Enough,
+        }
+    }
+
+    /// Starts to ask for an address by DHCP.
+    pub(crate) fn start_dhcp(&mut self, now: Instant) {
+        self.dhcp = Some(Dhcp::new(now));
+    }
+
+    /// Uses `settings`, or none.
+    pub(crate) fn configure(&mut self, settings: Option<&Settings>) {
+        self.configured.wake(Readiness::READABLE, &mut self.woken);
+        let address = settings.map(|settings| settings.address);
+        self.link.set_address(address, settings.and_then(|settings| settings.gateway));
+        self.dns.set_servers(settings.map_or(&[], |settings| &settings.servers));
+    }
+
+    /// Leaves `token` until the settings change.
+    pub(crate) fn wait_for_settings(&mut self, token: Token) {
+        self.configured.add(Readiness::READABLE, token);
+    }
+
+    /// Returns the interface.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Returns the resolver, and the interface that it asks for.
+    pub(crate) fn resolver(&mut self) -> (&mut Dns, &mut Link) {
+        (&mut self.dns, &mut self.link)
+    }
+
+    /// Moves the tokens of those whose wait is over to `into`.
+    pub(crate) fn take_woken(&mut self, into: &mut Vec<Token>) {
+        into.append(&mut self.woken);
+    }
+
+    /// Returns how many connections there are, waiting and lingering ones included.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Passes a frame that came in to the socket that it is for.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        verdict: Verdict,
+        transmitter: &mut impl Transmitter,
+    ) {
+        if verdict == Verdict::Right || checksum::is_right(frame) {
+            self.dispatch(now, frame, transmitter, Route::Wire);
+        }
+    }
+
+    /// Passes the next frame that we sent to ourselves to the socket that it is for; `false` if there is none.
+    pub(crate) fn deliver_local(&mut self, now: Instant, transmitter: &mut impl Transmitter) -> bool {
+        let Some(frame) = self.link.pop_local() else { return false };
+        self.dispatch(now, &frame, transmitter, Route::Local);
+        true
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        match frame::classify(frame) {
+            Class::Tcp { tuple, opens } if self.is_proper(tuple, route) => {
+                self.deliver_segment(now, frame, tuple, opens, transmitter, route);
+            }
+            Class::Udp(tuple) if !is_foreign_loopback(tuple, route) => {
+                self.deliver_datagram(now, frame, tuple, transmitter, route);
+            }
+            Class::Arp => {
+                self.answer(now, frame, transmitter, route);
+                self.resolve_again(now, transmitter);
+            }
+            Class::Other => self.answer(now, frame, transmitter, route),
+            // A later piece would be taken for a segment: the stack behind does not look.
+            Class::Fragment | Class::Tcp { .. } | Class::Udp(_) => {}
+        }
+    }
+
+    /// Lets the interface alone see a frame: it answers ARP, echo requests and what is for no socket.
+    fn answer(&mut self, now: Instant, frame: &[u8], transmitter: &mut impl Transmitter, route: Route) {
+        self.link.ingress(now, frame, &mut self.nobody, transmitter, route);
+    }
+
+    /// Tells whether a segment between these ends may have come this way (RFC 1122, 3.2.1.3).
+    fn is_proper(&self, tuple: Tuple, route: Route) -> bool {
+        self.link.is_own(tuple.local) && (route == Route::Local || !self.link.is_own(tuple.remote))
+    }
+
+    /// Runs the services of the interface itself.
+    fn poll_services(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
+        let change = match &mut self.dhcp {
+            Some(dhcp) => dhcp.poll(now, &mut self.link, transmitter),
+            None => None,
+        };
+        match change {
+            Some(Change::Configured(settings)) => self.configure(settings.checked().as_ref()),
+            Some(Change::Lost) => self.configure(None),
+            None => {}
+        }
+        self.dns.poll(now, &mut self.link, transmitter, &mut self.woken);
+        if self.sender.deadline().is_some_and(|deadline| deadline <= now) {
+            self.sender.retry(now, &mut self.link, transmitter);
+        }
+    }
+}
+
+fn is_foreign_loopback(tuple: Tuple, route: Route) -> bool {
+    route == Route::Wire && (tuple.remote.is_loopback() || tuple.local.is_loopback())
+}
+
+/// Returns the ephemeral port after `port`.
+fn next_ephemeral(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT)
+}
+
+/// Tells whether a socket bound to `address` is bound to any.
+fn specific(address: Ipv4Addr) -> Option<Ipv4Addr> {
+    (!address.is_unspecified()).then_some(address)
+}

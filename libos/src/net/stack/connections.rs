@@ -1,0 +1,388 @@
+//! TCP: from segments to connections, and what the program does with them.
+
+use super::{FIRST_EPHEMERAL_PORT, Stack, next_ephemeral, specific};
+use crate::net::config::is_host;
+use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
+use crate::net::device::Transmitter;
+use crate::net::error::Error;
+use crate::net::frame::{Opens, Tuple};
+use crate::net::link::Route;
+use crate::net::listener::{Listener, ListenerId};
+use crate::net::readiness::{Readiness, Token};
+use alloc::boxed::Box;
+use core::net::SocketAddrV4;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant;
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+
+impl Stack {
+    /// Listens at `address`; port 0 takes a free one. Returns the port, too.
+    pub(crate) fn listen(&mut self, address: SocketAddrV4, backlog: usize) -> Result<(ListenerId, u16), Error> {
+        let own = specific(*address.ip());
+        if own.is_some_and(|own| !self.link.is_own(own)) {
+            return Err(Error::NotOurAddress);
+        }
+        let port = match address.port() {
+            0 => self.free_port(|stack, port| !stack.listening.contains_key(&port))?,
+            port if self.listening.contains_key(&port) => return Err(Error::PortInUse),
+            port => port,
+        };
+        // Handshakes alone must not take all connections that memory allows.
+        let backlog = backlog.clamp(1, (self.pool.limit() / 2).max(1));
+        let id = self.listeners.insert(Listener::new(own, port, backlog));
+        self.listening.insert(port, id);
+        Ok((id, port))
+    }
+
+    /// Takes a connection that waits at a listener.
+    pub(crate) fn accept(&mut self, id: ListenerId) -> Result<Option<(ConnectionId, SocketAddrV4)>, Error> {
+        let listener = self.listeners.get_mut(id).ok_or(Error::NoSuchSocket)?;
+        while let Some(waiting) = listener.accepted.pop_front() {
+            if let Some(connection) = self.connections.get(waiting) {
+                return Ok(Some((waiting, remote_of(connection.tuple))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves `token` until a connection waits at the listener.
+    pub(crate) fn wait_for_connection(&mut self, id: ListenerId, token: Token) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.waiters.add(Readiness::READABLE, token);
+        }
+    }
+
+    /// Stops to listen. Connections that nobody has accepted are broken off.
+    pub(crate) fn stop_listening(&mut self, id: ListenerId) {
+        let Some(mut listener) = self.listeners.remove(id) else { return };
+        self.listening.remove(&listener.port);
+        listener.waiters.wake(Readiness::all(), &mut self.woken);
+        for id in listener.accepted {
+            self.abort(id);
+        }
+        for id in listener.half_open {
+            // The others have been accepted long ago.
+            if self.is_half_open(id) {
+                self.abort(id);
+            }
+        }
+    }
+
+    /// Starts to connect to `remote`.
+    pub(crate) fn connect(&mut self, remote: SocketAddrV4) -> Result<ConnectionId, Error> {
+        let address = *remote.ip();
+        if remote.port() == 0 || !(is_host(address) || address.is_loopback()) {
+            return Err(Error::BadAddress);
+        }
+        let route = self.link.route(address).ok_or(Error::Unreachable)?;
+        let local = self.link.source_for(address).ok_or(Error::Unreachable)?;
+        let tuple_with = |local_port| Tuple { local, remote: address, local_port, remote_port: remote.port() };
+        let port = self.free_port(|stack, port| {
+            !stack.tuples.contains_key(&tuple_with(port)) && !stack.listening.contains_key(&port)
+        })?;
+        let mut connection = self.take_connection().ok_or(Error::TooManyConnections)?;
+        connection.renew(tuple_with(port), route, Phase::Connecting);
+        let remote = IpEndpoint::new(IpAddress::Ipv4(address), remote.port());
+        let local = IpEndpoint::new(IpAddress::Ipv4(local), port);
+        if connection.socket_mut().connect(self.link.context(), remote, local).is_err() {
+            self.pool.give_back(connection);
+            return Err(Error::BadAddress);
+        }
+        let id = self.insert(connection);
+        self.mark(id);
+        Ok(id)
+    }
+
+    /// Tells how connecting stands: `Ok(true)` when it is done.
+    pub(crate) fn connected(&self, id: ConnectionId) -> Result<Progress, Error> {
+        let connection = self.connections.get(id).ok_or(Error::NoSuchSocket)?;
+        match connection.phase {
+            Phase::Connecting if connection.socket().state() == State::Closed => {
+                Err(connection.failure().unwrap_or(Error::Refused))
+            }
+            Phase::Connecting => Ok(Progress::Waiting),
+            _ => Ok(Progress::Done),
+        }
+    }
+
+    /// Looks after a connection that the program has read from or written to: there may be something to send.
+    pub(crate) fn touch(&mut self, id: ConnectionId) {
+        self.mark(id);
+    }
+
+    /// Leaves `token` until one of `conditions` holds for the connection.
+    pub(crate) fn wait_for(&mut self, id: ConnectionId, conditions: Readiness, token: Token) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.waiters.add(conditions, token);
+        }
+    }
+
+    /// Calls `change` with a connection.
+    pub(crate) fn with_connection<R>(
+        &mut self,
+        id: ConnectionId,
+        change: impl FnOnce(&mut Connection) -> R,
+    ) -> Result<R, Error> {
+        self.connections.get_mut(id).map(|connection| change(connection)).ok_or(Error::NoSuchSocket)
+    }
+
+    /// Closes the sending side: the peer reads the end after all that was written.
+    pub(crate) fn close_sending(&mut self, id: ConnectionId) -> Result<(), Error> {
+        self.with_connection(id, |connection| connection.socket_mut().close())?;
+        self.mark(id);
+        Ok(())
+    }
+
+    /// Lets go of a connection. What is written is still sent, in the background.
+    pub(crate) fn abandon(&mut self, id: ConnectionId) {
+        if self.with_connection(id, Connection::abandon).is_ok() {
+            self.mark(id);
+            self.settle(id, Cause::Timer);
+        }
+    }
+
+    /// Breaks a connection off.
+    pub(crate) fn abort(&mut self, id: ConnectionId) {
+        let aborted = self.with_connection(id, |connection| {
+            connection.phase = Phase::Orphan;
+            connection.socket_mut().abort();
+        });
+        if aborted.is_ok() {
+            self.mark(id);
+            self.settle(id, Cause::Timer);
+        }
+    }
+
+    /// Tells whether some connection that the program has let go of has still something to send.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.connections.iter().any(|connection| {
+            matches!(connection.phase, Phase::Orphan) && !connection.is_over()
+                || connection.socket().send_queue() > 0
+        })
+    }
+
+    pub(super) fn deliver_segment(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        tuple: Tuple,
+        opens: Opens,
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        let listener = match opens {
+            Opens::Connection => self.listener_for(tuple),
+            Opens::Nothing => None,
+        };
+        if let Some(&id) = self.tuples.get(&tuple) {
+            let connection = self.connections.get_mut(id).expect("the tables name the same connections");
+            // A peer that opens anew has forgotten the old connection (RFC 9293, 3.6.1).
+            if connection.phase == Phase::Lingering && listener.is_some() {
+                self.recycle(id);
+            } else {
+                self.link.ingress(now, frame, &mut connection.sockets, transmitter, route);
+                self.mark(id);
+                return self.settle(id, Cause::Segment);
+            }
+        }
+        match listener {
+            Some(listener) => self.open(now, frame, tuple, listener, transmitter, route),
+            None => self.answer(now, frame, transmitter, route),
+        }
+    }
+
+    /// Does what follows from what a segment, a timer or the program did to a connection.
+    pub(super) fn settle(&mut self, id: ConnectionId, cause: Cause) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.observe(cause);
+        let state = connection.socket().state();
+        match connection.phase {
+            Phase::HalfOpen(listener) => return self.settle_half_open(id, listener, state),
+            Phase::Connecting if !matches!(state, State::SynSent | State::SynReceived | State::Closed) => {
+                connection.phase = Phase::Open;
+                connection.observe(cause);
+            }
+            Phase::Orphan if connection.is_over() => return self.recycle(id),
+            Phase::Orphan if state == State::TimeWait => {
+                connection.phase = Phase::Lingering;
+                return self.linger(id);
+            }
+            // Nobody will read what still comes.
+            Phase::Orphan if connection.socket().can_recv() => {
+                connection.socket_mut().abort();
+                return self.mark(id);
+            }
+            Phase::Lingering if state == State::Closed => return self.recycle(id),
+            _ => {}
+        }
+        if !connection.waiters.is_empty() {
+            let ready = connection.readiness();
+            connection.waiters.wake(ready, &mut self.woken);
+        }
+    }
+
+    fn settle_half_open(&mut self, id: ConnectionId, listener: ListenerId, state: State) {
+        if state == State::SynReceived {
+            return;
+        }
+        let Some(listener) = self.listeners.get_mut(listener) else { return self.recycle(id) };
+        listener.half_open_count -= 1;
+        if matches!(state, State::Listen | State::Closed) {
+            return self.recycle(id);
+        }
+        listener.accepted.push_back(id);
+        listener.waiters.wake(Readiness::READABLE, &mut self.woken);
+        let connection = self.connections.get_mut(id).expect("the caller has just used it");
+        connection.phase = Phase::Open;
+        connection.observe(Cause::Segment);
+    }
+
+    /// Answers a SYN.
+    fn open(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        tuple: Tuple,
+        id: ListenerId,
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        let Some(listener) = self.listeners.get(id) else { return };
+        if listener.accepted.len() >= listener.backlog {
+            return;
+        }
+        if listener.half_open_count >= listener.backlog {
+            self.drop_oldest_half_open(id);
+        }
+        let Some(mut connection) = self.take_connection() else { return };
+        connection.renew(tuple, route, Phase::HalfOpen(id));
+        let endpoint = IpListenEndpoint { addr: Some(IpAddress::Ipv4(tuple.local)), port: tuple.local_port };
+        connection.socket_mut().listen(endpoint).expect("a renewed socket is closed, and no listener has port 0");
+        self.link.ingress(now, frame, &mut connection.sockets, transmitter, route);
+        if connection.socket().state() != State::SynReceived {
+            return self.put_away(connection);
+        }
+        let connection = self.insert(connection);
+        self.mark(connection);
+        let listener = self.listeners.get_mut(id).expect("it was there before, and nothing removes one here");
+        listener.half_open_count += 1;
+        listener.half_open.push_back(connection);
+        self.tidy_half_open(id);
+    }
+
+    /// Makes room for a handshake: under a flood of SYNs the oldest one is the least likely to be completed.
+    fn drop_oldest_half_open(&mut self, id: ListenerId) {
+        while let Some(oldest) = self.listeners.get_mut(id).and_then(|listener| listener.half_open.pop_front()) {
+            if self.is_half_open(oldest) {
+                self.recycle(oldest);
+                if let Some(listener) = self.listeners.get_mut(id) {
+                    listener.half_open_count -= 1;
+                }
+                return;
+            }
+        }
+    }
+
+    /// Drops handshakes that are over from the list of those under way.
+    fn tidy_half_open(&mut self, id: ListenerId) {
+        let Some(listener) = self.listeners.get_mut(id) else { return };
+        if listener.half_open.len() > 2 * listener.half_open_count + listener.backlog {
+            let connections = &self.connections;
+            listener.half_open.retain(|id| {
+                connections.get(*id).is_some_and(|connection| matches!(connection.phase, Phase::HalfOpen(_)))
+            });
+        }
+    }
+
+    fn is_half_open(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|connection| matches!(connection.phase, Phase::HalfOpen(_)))
+    }
+
+    fn listener_for(&self, tuple: Tuple) -> Option<ListenerId> {
+        let id = *self.listening.get(&tuple.local_port)?;
+        self.listeners.get(id)?.takes(tuple.local).then_some(id)
+    }
+
+    /// Keeps a connection in TIME_WAIT, but not more of them than memory is worth.
+    fn linger(&mut self, id: ConnectionId) {
+        self.lingering.push_back(id);
+        self.lingering_count += 1;
+        if self.lingering_count > self.pool.limit() / 4 {
+            self.drop_oldest_lingering();
+        }
+        while self.lingering.front().is_some_and(|oldest| self.connections.get(*oldest).is_none()) {
+            self.lingering.pop_front();
+        }
+    }
+
+    fn drop_oldest_lingering(&mut self) -> bool {
+        while let Some(oldest) = self.lingering.pop_front() {
+            if self.connections.get(oldest).is_some() {
+                self.recycle(oldest);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes an unused connection; if there is none, that of the oldest TIME_WAIT.
+    fn take_connection(&mut self) -> Option<Box<Connection>> {
+        if let Some(connection) = self.pool.take() {
+            return Some(connection);
+        }
+        if self.drop_oldest_lingering() { self.pool.take() } else { None }
+    }
+
+    fn insert(&mut self, connection: Box<Connection>) -> ConnectionId {
+        let tuple = connection.tuple;
+        let id = self.connections.insert(connection);
+        self.tuples.insert(tuple, id);
+        id
+    }
+
+    /// Forgets a connection; its buffers go back to the pool.
+    pub(super) fn recycle(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.remove(id) else { return };
+        self.tuples.remove(&connection.tuple);
+        if connection.phase == Phase::Lingering {
+            self.lingering_count -= 1;
+        }
+        self.put_away(connection);
+    }
+
+    fn put_away(&mut self, mut connection: Box<Connection>) {
+        connection.waiters.wake(Readiness::all(), &mut self.woken);
+        connection.socket_mut().abort();
+        self.pool.give_back(connection);
+    }
+
+    /// Returns the next ephemeral port that `is_free`.
+    pub(super) fn free_port(&mut self, is_free: impl Fn(&Self, u16) -> bool) -> Result<u16, Error> {
+        for _ in FIRST_EPHEMERAL_PORT..=u16::MAX {
+            let port = self.next_port;
+            self.next_port = next_ephemeral(port);
+            if is_free(self, port) {
+                return Ok(port);
+            }
+        }
+        Err(Error::NoPortLeft)
+    }
+}
+
+/// How connecting stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// The peer has not answered yet.
+    Waiting,
+    /// The connection is open.
+    Done,
+}
+
+fn remote_of(tuple: Tuple) -> SocketAddrV4 {
+    SocketAddrV4::new(tuple.remote, tuple.remote_port)
+}
+
+/// Returns the own end of a connection.
+pub(crate) fn local_of(tuple: Tuple) -> SocketAddrV4 {
+    SocketAddrV4::new(tuple.local, tuple.local_port)
+}

@@ -1,0 +1,107 @@
+//! UDP: from datagrams to sockets, and what the program does with them.
+
+use super::{Stack, specific};
+use crate::net::config::is_host;
+use crate::net::datagram::{Datagram, DatagramId, Outcome};
+use crate::net::device::Transmitter;
+use crate::net::dhcp;
+use crate::net::dns;
+use crate::net::error::Error;
+use crate::net::frame::Tuple;
+use crate::net::link::Route;
+use crate::net::readiness::{Readiness, Token};
+use core::net::SocketAddrV4;
+use smoltcp::time::Instant;
+
+impl Stack {
+    /// Binds a UDP socket that holds up to `capacity` bytes; port 0 takes a free one. Returns the port, too.
+    pub(crate) fn bind(&mut self, address: SocketAddrV4, capacity: usize) -> Result<(DatagramId, u16), Error> {
+        let own = specific(*address.ip());
+        if own.is_some_and(|own| !self.link.is_own(own)) {
+            return Err(Error::NotOurAddress);
+        }
+        let port = match address.port() {
+            0 => self.free_port(|stack, port| !stack.datagram_ports.contains_key(&port))?,
+            port if self.datagram_ports.contains_key(&port) => return Err(Error::PortInUse),
+            port => port,
+        };
+        let id = self.datagrams.insert(Datagram::new(own, port, capacity));
+        self.datagram_ports.insert(port, id);
+        Ok((id, port))
+    }
+
+    /// Forgets a UDP socket and what it holds.
+    pub(crate) fn unbind(&mut self, id: DatagramId) {
+        if let Some(mut datagram) = self.datagrams.remove(id) {
+            self.datagram_ports.remove(&datagram.port);
+            datagram.waiters.wake(Readiness::all(), &mut self.woken);
+        }
+    }
+
+    /// Calls `change` with a UDP socket.
+    pub(crate) fn with_datagram<R>(
+        &mut self,
+        id: DatagramId,
+        change: impl FnOnce(&mut Datagram) -> R,
+    ) -> Result<R, Error> {
+        self.datagrams.get_mut(id).map(change).ok_or(Error::NoSuchSocket)
+    }
+
+    /// Leaves `token` until a datagram is here.
+    pub(crate) fn wait_for_datagram(&mut self, id: DatagramId, token: Token) {
+        if let Some(datagram) = self.datagrams.get_mut(id) {
+            datagram.waiters.add(Readiness::READABLE, token);
+        }
+    }
+
+    /// Sends a datagram at once.
+    pub(crate) fn send_datagram(
+        &mut self,
+        now: Instant,
+        id: DatagramId,
+        destination: SocketAddrV4,
+        payload: &[u8],
+        transmitter: &mut impl Transmitter,
+    ) -> Result<Outcome, Error> {
+        let datagram = self.datagrams.get(id).ok_or(Error::NoSuchSocket)?;
+        let address = *destination.ip();
+        let is_possible =
+            is_host(address) || address.is_loopback() || address.is_broadcast() || address.is_multicast();
+        if destination.port() == 0 || !is_possible {
+            return Err(Error::BadAddress);
+        }
+        let source = (datagram.address, datagram.port);
+        self.sender.send(now, source, destination, payload, &mut self.link, transmitter)
+    }
+
+    pub(super) fn deliver_datagram(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        tuple: Tuple,
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        if tuple.local_port == dhcp::CLIENT_PORT
+            && let Some(dhcp) = &mut self.dhcp
+        {
+            self.link.ingress(now, frame, &mut dhcp.sockets, transmitter, route);
+            return dhcp.hasten(now);
+        }
+        if let Some(&id) = self.datagram_ports.get(&tuple.local_port) {
+            let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
+            if datagram.takes(SocketAddrV4::new(tuple.remote, tuple.remote_port), tuple.local) {
+                self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
+                if datagram.can_receive() {
+                    datagram.waiters.wake(Readiness::READABLE, &mut self.woken);
+                }
+                return;
+            }
+        }
+        if tuple.remote_port == dns::SERVER_PORT && self.dns.is_waiting() {
+            self.link.ingress(now, frame, &mut self.dns.sockets, transmitter, route);
+            return self.dns.hasten(now);
+        }
+        self.answer(now, frame, transmitter, route);
+    }
+}

@@ -1,0 +1,162 @@
+//! The way out: the dirty list, the timers, and what becomes of a connection after its turn.
+
+use super::{DeviceRoom, Stack};
+use crate::net::connection::{Cause, ConnectionId, Phase};
+use crate::net::device::Transmitter;
+use crate::net::link::Egress;
+use core::mem;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::{Duration, Instant};
+
+/// Most frames that one connection sends before the next one's turn.
+const BURST: usize = 64;
+/// When to look again at a device that has no room, if it does not say so itself.
+const FULL_DELAY: Duration = Duration::from_micros(200);
+/// When to look again at a socket that says "now" and then sends nothing.
+const IDLE_DELAY: Duration = Duration::from_millis(1);
+/// Entries of the timer heap, beyond one a connection, at which it is tidied.
+const STALE_TIMERS: usize = 1024;
+
+/// What asking one connection for frames came to.
+enum Turn {
+    /// It has sent all it may.
+    Done(Option<Instant>),
+    /// It has more, but the others first.
+    More,
+    /// It waits for an Ethernet address.
+    Unresolved(Option<Instant>),
+    /// The device has no room.
+    Full,
+}
+
+impl Stack {
+    /// Sends what is due.
+    pub(crate) fn send_due(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
+        self.poll_services(now, transmitter);
+        while let Some(id) = self.timers.pop_due(now) {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.timer = None;
+                self.mark(id);
+            }
+        }
+        self.device = DeviceRoom::Enough;
+        let mut list = mem::replace(&mut self.dirty, mem::take(&mut self.dirty_spare));
+        for id in list.drain(..) {
+            self.take_turn(now, id, transmitter);
+        }
+        self.dirty_spare = list;
+        if self.timers.len() > self.connections.len() + STALE_TIMERS {
+            let connections = &self.connections;
+            self.timers.retain(|id| connections.get(id).is_some());
+        }
+    }
+
+    /// Returns when [`Self::send_due`] wants to run again if nothing happens before.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.link.has_local() {
+            return Some(now);
+        }
+        if !self.dirty.is_empty() {
+            return Some(if self.device == DeviceRoom::Full { now + FULL_DELAY } else { now });
+        }
+        let dhcp = self.dhcp.as_ref().map(|dhcp| dhcp.deadline());
+        [self.timers.next(), dhcp, self.dns.deadline(), self.sender.deadline()].into_iter().flatten().min()
+    }
+
+    /// Puts a connection on the dirty list.
+    pub(super) fn mark(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Tries again what waits for an Ethernet address.
+    pub(super) fn resolve_again(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
+        for id in mem::take(&mut self.unresolved) {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.is_unresolved = false;
+                self.mark(id);
+            }
+        }
+        self.sender.retry(now, &mut self.link, transmitter);
+        if self.dns.is_waiting() {
+            self.dns.hasten(now);
+        }
+    }
+
+    fn take_turn(&mut self, now: Instant, id: ConnectionId, transmitter: &mut impl Transmitter) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.is_dirty = false;
+        if self.device == DeviceRoom::Full {
+            return self.mark(id);
+        }
+        let mut turn = Turn::More;
+        for _ in 0..BURST {
+            let egress = self.link.send_segment(now, &mut connection.sockets, transmitter, connection.route);
+            let next = match egress {
+                Egress::Full => {
+                    turn = Turn::Full;
+                    break;
+                }
+                _ => self.link.deadline(now, &connection.sockets),
+            };
+            match egress {
+                Egress::Sent if next.is_some_and(|next| next <= now) => {}
+                Egress::Unresolved => {
+                    turn = Turn::Unresolved(next);
+                    break;
+                }
+                _ => {
+                    turn = Turn::Done(next.map(|next| next.max(now + Duration::from_micros(1))));
+                    break;
+                }
+            }
+        }
+        self.end_turn(now, id, turn);
+    }
+
+    fn end_turn(&mut self, now: Instant, id: ConnectionId, turn: Turn) {
+        match turn {
+            Turn::Done(next) => self.schedule(now, id, next),
+            Turn::More => self.mark(id),
+            Turn::Full => {
+                self.device = DeviceRoom::Full;
+                self.mark(id);
+            }
+            // What broke a connection off is no news to a host that is gone.
+            Turn::Unresolved(_) if self.is_broken_orphan(id) => return self.recycle(id),
+            Turn::Unresolved(next) => {
+                self.schedule(now, id, next);
+                if let Some(connection) = self.connections.get_mut(id)
+                    && !connection.is_unresolved
+                {
+                    connection.is_unresolved = true;
+                    self.unresolved.push(id);
+                }
+            }
+        }
+        if self.connections.get(id).is_some_and(|connection| !connection.socket().is_open()) {
+            self.settle(id, Cause::Timer);
+        }
+    }
+
+    fn is_broken_orphan(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|connection| {
+            connection.phase == Phase::Orphan && connection.socket().state() == State::Closed
+        })
+    }
+
+    /// Makes the connection dirty at `next`, or earlier if an entry for it stands in the heap already.
+    fn schedule(&mut self, now: Instant, id: ConnectionId, next: Option<Instant>) {
+        let Some(next) = next else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let next = if next <= now { now + IDLE_DELAY } else { next };
+        if connection.timer.is_none_or(|timer| next < timer) {
+            connection.timer = Some(next);
+            self.timers.add(next, id);
+        }
+    }
+}

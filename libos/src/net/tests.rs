@@ -1,0 +1,9 @@
+//! Two stacks that talk over a wire of the test's own, on a clock of the test's own.
+
+mod bad_wire;
+mod datagrams;
+mod handshakes;
+mod names;
+mod services;
+mod streams;
+mod wire;

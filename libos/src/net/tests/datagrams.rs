@@ -1,0 +1,109 @@
+use super::wire::{CLIENT, SERVER, World};
+use crate::net::datagram::{DatagramId, Outcome};
+use crate::net::error::Error;
+use crate::net::stack::Stack;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use smoltcp::time::Duration;
+
+const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
+fn receive(stack: &mut Stack, id: DatagramId) -> Option<(Vec<u8>, SocketAddrV4)> {
+    stack.with_datagram(id, |datagram| datagram.receive(|bytes, from| (bytes.to_vec(), from))).unwrap()
+}
+
+fn send_from_client(world: &mut World, id: DatagramId, to: SocketAddrV4, bytes: &[u8]) -> Result<Outcome, Error> {
+    let now = world.now;
+    let (stack, transmitter) = world.client.sending().unwrap();
+    stack.send_datagram(now, id, to, bytes, transmitter)
+}
+
+#[test]
+fn a_datagram_arrives_though_the_address_is_asked_for_first() {
+    let mut world = World::new();
+    let (server, port) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 8192).unwrap();
+    let (client, own) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    for text in ["one", "two", "three"] {
+        let sent = send_from_client(&mut world, client, SocketAddrV4::new(SERVER, port), text.as_bytes());
+        assert_eq!(sent, Ok(Outcome::Sent));
+    }
+    world.run_for(Duration::from_millis(10));
+    for text in ["one", "two", "three"] {
+        let (bytes, from) = receive(world.server.stack(), server).unwrap();
+        assert_eq!((bytes.as_slice(), from), (text.as_bytes(), SocketAddrV4::new(CLIENT, own)));
+    }
+    assert_eq!(receive(world.server.stack(), server), None);
+}
+
+#[test]
+fn a_dead_peer_does_not_hold_up_the_others() {
+    let mut world = World::new();
+    let (server, _) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 8192).unwrap();
+    let (client, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), b"first").unwrap();
+    world.run_for(Duration::from_millis(10));
+    let dead = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 99), 7);
+    send_from_client(&mut world, client, dead, b"anyone?").unwrap();
+    send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), b"second").unwrap();
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(receive(world.server.stack(), server).unwrap().0, b"first");
+    assert_eq!(receive(world.server.stack(), server).unwrap().0, b"second");
+    world.run_for(Duration::from_secs(10));
+    let now = world.now;
+    assert_eq!(world.client.deadline(now), None, "the dead peer is forgotten");
+}
+
+#[test]
+fn a_connected_socket_hears_its_peer_alone() {
+    let mut world = World::new();
+    let (server, _) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 8192).unwrap();
+    let (one, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    let (other, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    let peer = SocketAddrV4::new(CLIENT, port);
+    world.server.stack().with_datagram(server, |datagram| datagram.peer = Some(peer)).unwrap();
+    send_from_client(&mut world, other, SocketAddrV4::new(SERVER, 7), b"other").unwrap();
+    send_from_client(&mut world, one, SocketAddrV4::new(SERVER, 7), b"one").unwrap();
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(receive(world.server.stack(), server).unwrap().0, b"one");
+    assert_eq!(receive(world.server.stack(), server), None);
+}
+
+#[test]
+fn a_datagram_to_ourselves_arrives() {
+    let mut world = World::new();
+    let (socket, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    send_from_client(&mut world, socket, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), b"me").unwrap();
+    world.settle();
+    let (bytes, from) = receive(world.client.stack(), socket).unwrap();
+    assert_eq!((bytes.as_slice(), from), (&b"me"[..], SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
+}
+
+#[test]
+fn a_broadcast_reaches_the_port() {
+    let mut world = World::new();
+    let (server, _) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 8192).unwrap();
+    let (client, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    for address in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 0, 255)] {
+        send_from_client(&mut world, client, SocketAddrV4::new(address, 7), b"all").unwrap();
+        world.run_for(Duration::from_millis(10));
+        assert_eq!(receive(world.server.stack(), server).unwrap().0, b"all");
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused() {
+    let mut world = World::new();
+    let (client, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    let long = vec![0; 1473];
+    assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long), Err(Error::TooLong));
+    assert_eq!(
+        send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long[1..]),
+        Ok(Outcome::Sent)
+    );
+    assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 0), b""), Err(Error::BadAddress));
+    assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(ANY, 7), b""), Err(Error::BadAddress));
+    assert_eq!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).unwrap_err(), Error::PortInUse);
+    world.client.stack().unbind(client);
+    assert!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).is_ok());
+}

@@ -1,0 +1,295 @@
+//! The wire: two hosts, the frames between them, and what happens to the frames.
+
+use crate::net::config::Settings;
+use crate::net::connection::{ConnectionId, Received};
+use crate::net::device::{Capabilities, Checksums, Device, Finish, Receiver, Transmitter, Verdict};
+use crate::net::error::Error;
+use crate::net::pool::BufferPlan;
+use crate::net::shard::{Polled, Shard};
+use crate::net::stack::Stack;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::Ipv4Cidr;
+
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(super) const PLAN: BufferPlan = BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
+
+/// How long a frame is under way.
+const DELAY: Duration = Duration::from_micros(100);
+
+pub(super) struct Queues {
+    pub(super) address: [u8; 6],
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing,
+}
+
+#[derive(Default)]
+pub(super) struct Incoming(pub(super) VecDeque<Vec<u8>>);
+
+pub(super) struct Outgoing {
+    pub(super) frames: Vec<Vec<u8>>,
+    pub(super) room: usize,
+    pub(super) flushes: usize,
+}
+
+impl Device for Queues {
+    type Receiver = Incoming;
+    type Transmitter = Outgoing;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { address: self.address, mtu: 1500, checksums: Checksums::Stack }
+    }
+
+    fn parts(&mut self) -> Option<(&mut Incoming, &mut Outgoing)> {
+        Some((&mut self.incoming, &mut self.outgoing))
+    }
+
+    fn attend(&mut self) {}
+
+    fn flush(&mut self) {
+        self.outgoing.flushes += 1;
+    }
+}
+
+impl Receiver for Incoming {
+    fn receive<R>(&mut self, read: impl FnOnce(&[u8], Verdict) -> R) -> Option<R> {
+        self.0.pop_front().map(|frame| read(&frame, Verdict::Unknown))
+    }
+}
+
+impl Transmitter for Outgoing {
+    fn has_room(&mut self) -> bool {
+        self.frames.len() < self.room
+    }
+
+    fn transmit<R>(&mut self, length: usize, finish: Finish, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        assert_eq!(finish, Finish::Nothing);
+        let mut frame = vec![0xa5; length];
+        let result = write(&mut frame);
+        self.frames.push(frame);
+        result
+    }
+}
+
+/// What becomes of one frame: after how long it arrives, once for each entry.
+pub(super) type Fate = Vec<Duration>;
+
+/// Two hosts and the wire between them.
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) server: Shard<Queues>,
+    pub(super) client: Shard<Queues>,
+    pub(super) fate: Box<dyn FnMut(&mut Vec<u8>) -> Fate>,
+    under_way: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Side {
+    Server,
+    Client,
+}
+
+impl World {
+    /// Two hosts with addresses and a wire that loses nothing.
+    pub(super) fn new() -> Self {
+        Self::with_plan(PLAN)
+    }
+
+    pub(super) fn with_plan(plan: BufferPlan) -> Self {
+        let now = Instant::from_millis(1);
+        let mut world = Self {
+            now,
+            server: Shard::new(device(1), plan, 1, now),
+            client: Shard::new(device(2), PLAN, 2, now),
+            fate: Box::new(|_| vec![DELAY]),
+            under_way: BTreeMap::new(),
+            sequence: 0,
+        };
+        world.server.stack().configure(Some(&settings(SERVER)));
+        world.client.stack().configure(Some(&settings(CLIENT)));
+        world
+    }
+
+    pub(super) fn shard(&mut self, side: Side) -> &mut Shard<Queues> {
+        match side {
+            Side::Server => &mut self.server,
+            Side::Client => &mut self.client,
+        }
+    }
+
+    /// Lets both hosts work until nothing more can be done at this moment, then takes what they send.
+    pub(super) fn settle(&mut self) {
+        for side in [Side::Server, Side::Client] {
+            for _ in 0..1000 {
+                let now = self.now;
+                let shard = self.shard(side);
+                let polled = shard.poll(now);
+                let is_due = shard.deadline(now).is_some_and(|deadline| deadline <= now);
+                if polled == Polled::Nothing && !is_due {
+                    break;
+                }
+            }
+            let sent = core::mem::take(&mut self.shard(side).device().outgoing.frames);
+            for frame in sent {
+                self.send(side, frame);
+            }
+        }
+    }
+
+    /// Goes on to the next moment at which something happens; `false` if nothing will.
+    pub(super) fn step(&mut self) -> bool {
+        self.settle();
+        let Some(next) = self.next_event() else { return false };
+        self.go_to(next);
+        true
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let arrival = self.under_way.keys().next().map(|(at, _)| *at);
+        let deadlines = [self.server.deadline(self.now), self.client.deadline(self.now)];
+        let next = deadlines.into_iter().flatten().chain(arrival).min()?;
+        Some(next.max(self.now + Duration::from_micros(1)))
+    }
+
+    fn go_to(&mut self, next: Instant) {
+        self.now = next;
+        while let Some(entry) = self.under_way.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let (to, frame) = entry.remove();
+            self.shard(to).device().incoming.0.push_back(frame);
+        }
+        self.settle();
+    }
+
+    /// Steps until `done`, for at most `limit` of the world's time.
+    pub(super) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
+        let end = self.now + limit;
+        while !done(self) {
+            assert!(self.step(), "nothing will ever happen again");
+            assert!(self.now < end, "it takes too long");
+        }
+    }
+
+    /// Steps for `duration` of the world's time.
+    pub(super) fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.settle();
+        while let Some(next) = self.next_event()
+            && next < end
+        {
+            self.go_to(next);
+        }
+        self.go_to(end);
+    }
+
+    /// Opens a connection from the client to `port` of the server, where somebody listens, and accepts it.
+    pub(super) fn connect(&mut self, port: u16) -> (ConnectionId, ConnectionId) {
+        let (listener, _) = self.server.stack().listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), 8).unwrap();
+        let client = self.client.stack().connect(SocketAddrV4::new(SERVER, port)).unwrap();
+        let mut server = None;
+        self.run_until(Duration::from_secs(30), |world| {
+            server = server.or(world.server.stack().accept(listener).unwrap().map(|(id, _)| id));
+            server.is_some()
+        });
+        self.server.stack().stop_listening(listener);
+        (client, server.unwrap())
+    }
+
+    fn send(&mut self, from: Side, mut frame: Vec<u8>) {
+        let to = if from == Side::Server { Side::Client } else { Side::Server };
+        for delay in (self.fate)(&mut frame) {
+            self.sequence += 1;
+            self.under_way.insert((self.now + delay, self.sequence), (to, frame.clone()));
+        }
+    }
+}
+
+/// Reads one piece, as a program does.
+pub(super) fn receive<R>(
+    stack: &mut Stack,
+    id: ConnectionId,
+    read: impl FnOnce(&mut [u8]) -> (usize, R),
+) -> Result<Received<R>, Error> {
+    stack.touch(id);
+    stack.with_connection(id, |connection| connection.receive(read))?
+}
+
+/// Writes one piece, as a program does.
+pub(super) fn send<R>(
+    stack: &mut Stack,
+    id: ConnectionId,
+    write: impl FnOnce(&mut [u8]) -> (usize, R),
+) -> Result<Option<R>, Error> {
+    stack.touch(id);
+    stack.with_connection(id, |connection| connection.send(write))?
+}
+
+/// Reads all that is there.
+pub(super) fn read(stack: &mut Stack, id: ConnectionId) -> Received<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let received = receive(stack, id, |piece| {
+            bytes.extend_from_slice(piece);
+            (piece.len(), ())
+        });
+        match received {
+            Ok(Received::Bytes(())) => {}
+            Ok(Received::End) if bytes.is_empty() => return Received::End,
+            _ if bytes.is_empty() => return Received::Nothing,
+            _ => return Received::Bytes(bytes),
+        }
+    }
+}
+
+/// Writes as much as fits and returns how much that is.
+pub(super) fn write(stack: &mut Stack, id: ConnectionId, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        let rest = &bytes[written..];
+        let sent = send(stack, id, |space| {
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            (count, count)
+        });
+        match sent {
+            Ok(Some(count)) => written += count,
+            _ => break,
+        }
+    }
+    written
+}
+
+pub(super) fn settings(address: Ipv4Addr) -> Settings {
+    Settings { address: Ipv4Cidr::new(address, 24), gateway: None, servers: Vec::new() }
+}
+
+pub(super) fn device(number: u8) -> Queues {
+    Queues {
+        address: [2, 0, 0, 0, 0, number],
+        incoming: Incoming::default(),
+        outgoing: Outgoing { frames: Vec::new(), room: 256, flushes: 0 },
+    }
+}
+
+/// A small generator of numbers that look random (Marsaglia, "Xorshift RNGs", 2003).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn one_in(&mut self, count: u64) -> bool {
+        self.next() % count == 0
+    }
+}

@@ -1,0 +1,219 @@
+//! UDP for programs, shaped like `std::net`.
+
+use super::address::{ToSocketAddrs, each};
+use super::datagram::{DatagramId, Outcome};
+use super::error::Error as NetError;
+use super::runtime::{self, Attempt};
+use super::tcp::{set_timeout, timeout};
+use crate::io::{Error, ErrorKind, Result};
+use crate::task::{self, NEVER};
+use crate::thread::deadline_after;
+use core::net::{SocketAddr, SocketAddrV4};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+
+/// How long to wait for room in the device.
+const FULL_DELAY: Duration = Duration::from_micros(200);
+
+/// A UDP socket.
+#[derive(Debug)]
+pub struct UdpSocket {
+    id: DatagramId,
+    address: SocketAddrV4,
+    read_timeout_ns: AtomicU64,
+    is_nonblocking: AtomicBool,
+}
+
+impl UdpSocket {
+    /// Binds a socket. The first socket of the guest starts the network and waits for an address.
+    ///
+    /// # Errors
+    ///
+    /// The port is in use, the address is not one of the guest's, or there is no network.
+    pub fn bind<A: ToSocketAddrs>(address: A) -> Result<Self> {
+        each(address, |address| {
+            if !address.ip().is_loopback() {
+                runtime::address()?;
+            }
+            let capacity = runtime::datagram_capacity();
+            let (id, port) = runtime::with(|shard, _| shard.stack().bind(address, capacity))??;
+            Ok(Self {
+                id,
+                address: SocketAddrV4::new(*address.ip(), port),
+                read_timeout_ns: AtomicU64::new(NEVER),
+                is_nonblocking: AtomicBool::new(false),
+            })
+        })
+    }
+
+    /// Sends a datagram to an address, the first one of several. Waits only for room in the device.
+    ///
+    /// # Errors
+    ///
+    /// The datagram does not fit a packet, or there is no way to the address.
+    pub fn send_to<A: ToSocketAddrs>(&self, bytes: &[u8], address: A) -> Result<usize> {
+        each(address, |address| self.send_datagram(bytes, address))
+    }
+
+    /// Waits for a datagram; what does not fit the buffer is lost. Returns its length and where it comes from.
+    ///
+    /// # Errors
+    ///
+    /// The time limit is over, or none is here and the socket shall not wait.
+    pub fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        self.receive(|stack, id| {
+            stack.with_datagram(id, |datagram| datagram.receive(|bytes, from| (copy(bytes, buffer), from)))
+        })
+    }
+
+    /// As [`Self::recv_from`], but leaves the datagram where it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::recv_from`].
+    pub fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        self.receive(|stack, id| {
+            stack.with_datagram(id, |datagram| datagram.peek(|bytes, from| (copy(bytes, buffer), from)))
+        })
+    }
+
+    /// Sets the one peer that [`Self::send`] sends to and datagrams are received from.
+    ///
+    /// # Errors
+    ///
+    /// No address was given.
+    pub fn connect<A: ToSocketAddrs>(&self, address: A) -> Result<()> {
+        each(address, |address| {
+            Ok(runtime::with(|shard, _| {
+                shard.stack().with_datagram(self.id, |datagram| datagram.peer = Some(address))
+            })??)
+        })
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send_to`]; [`ErrorKind::NotConnected`] if no peer is set.
+    pub fn send(&self, bytes: &[u8]) -> Result<usize> {
+        self.send_datagram(bytes, self.peer()?)
+    }
+
+    /// Waits for a datagram of the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::recv_from`]; [`ErrorKind::NotConnected`] if no peer is set.
+    pub fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.peer()?;
+        Ok(self.recv_from(buffer)?.0)
+    }
+
+    /// Returns the own address.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub const fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(SocketAddr::V4(self.address))
+    }
+
+    /// Returns the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotConnected`] if none is set.
+    pub fn peer_addr(&self) -> Result<SocketAddr> {
+        self.peer().map(SocketAddr::V4)
+    }
+
+    /// Limits the time that receiving waits.
+    ///
+    /// # Errors
+    ///
+    /// The limit is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<()> {
+        set_timeout(&self.read_timeout_ns, timeout)
+    }
+
+    /// Returns the time limit of receiving.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn read_timeout(&self) -> Result<Option<Duration>> {
+        Ok(timeout(&self.read_timeout_ns))
+    }
+
+    /// Sets whether receiving returns [`ErrorKind::WouldBlock`] instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn set_nonblocking(&self, is_nonblocking: bool) -> Result<()> {
+        self.is_nonblocking.store(is_nonblocking, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn peer(&self) -> Result<SocketAddrV4> {
+        let peer = runtime::with(|shard, _| shard.stack().with_datagram(self.id, |datagram| datagram.peer))??;
+        Ok(peer.ok_or(NetError::NotConnected)?)
+    }
+
+    fn send_datagram(&self, bytes: &[u8], address: SocketAddrV4) -> Result<usize> {
+        loop {
+            let outcome = runtime::with(|shard, now| {
+                let (stack, transmitter) = shard.sending().ok_or(NetError::DeviceLost)?;
+                stack.send_datagram(now, self.id, address, bytes, transmitter)
+            })??;
+            match outcome {
+                Outcome::Sent => return Ok(bytes.len()),
+                Outcome::Full => task::block_until(deadline_after(FULL_DELAY)),
+            }
+        }
+    }
+
+    fn receive(
+        &self,
+        mut take: impl FnMut(
+            &mut super::stack::Stack,
+            DatagramId,
+        ) -> core::result::Result<Option<(usize, SocketAddrV4)>, NetError>,
+    ) -> Result<(usize, SocketAddr)> {
+        let is_nonblocking = self.is_nonblocking.load(Ordering::Relaxed);
+        let deadline_ns = match self.read_timeout_ns.load(Ordering::Relaxed) {
+            _ if is_nonblocking => 0,
+            NEVER => NEVER,
+            limit => deadline_after(Duration::from_nanos(limit)),
+        };
+        let received = runtime::wait_for(deadline_ns, |shard, _, token| match take(shard.stack(), self.id) {
+            Ok(Some(received)) => Attempt::Done(Ok(received)),
+            Ok(None) => {
+                shard.stack().wait_for_datagram(self.id, token);
+                Attempt::Wait
+            }
+            Err(error) => Attempt::Done(Err(error)),
+        })?;
+        match received {
+            Some(received) => {
+                let (length, from) = received?;
+                Ok((length, SocketAddr::V4(from)))
+            }
+            None if is_nonblocking => Err(ErrorKind::WouldBlock.into()),
+            None => Err(Error::from(ErrorKind::TimedOut)),
+        }
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        // The network was there when the socket was made, so there is nothing to fail.
+        let _ = runtime::with(|shard, _| shard.stack().unbind(self.id));
+    }
+}
+
+fn copy(bytes: &[u8], buffer: &mut [u8]) -> usize {
+    let count = bytes.len().min(buffer.len());
+    buffer[..count].copy_from_slice(&bytes[..count]);
+    count
+}
