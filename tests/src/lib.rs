@@ -1,1 +1,15 @@
 //! Behaviour tests of whole images.
+
+pub mod audit;
+pub mod client;
+pub mod frame;
+pub mod garbage;
+pub mod guests;
+pub mod namespace;
+pub mod pattern;
+pub mod peer;
+pub mod process;
+pub mod program;
+pub mod server;
+pub mod sources;
+pub mod terminal;

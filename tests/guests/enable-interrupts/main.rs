@@ -1,0 +1,13 @@
+//! Switches interrupts on, which is as privileged.
+#![no_std]
+#![no_main]
+
+use metaos_test_guests::{ExitCode, attempting, not_caught, run};
+
+entry::main!(main);
+
+fn main() -> ExitCode {
+    attempting("switch interrupts on");
+    run!("sti");
+    not_caught()
+}

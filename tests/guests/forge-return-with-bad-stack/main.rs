@@ -1,0 +1,20 @@
+//! Returns from an upcall with a stack pointer into the nucleus, and uses it.
+#![no_std]
+#![no_main]
+
+use abi::layout;
+use abi::upcall::{CpuBlock, Registers};
+use metaos_test_guests::{ExitCode, attempting, crime, not_caught};
+
+entry::main!(main);
+
+fn main() -> ExitCode {
+    attempting("return from an upcall with a stack in the nucleus");
+    crime::in_upcall(forge);
+    not_caught()
+}
+
+fn forge(block: &'static CpuBlock) {
+    let registers = block.load_registers();
+    block.store_registers(&Registers { rsp: layout::NUCLEUS_END.0, ..registers });
+}

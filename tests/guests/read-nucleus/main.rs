@@ -1,0 +1,14 @@
+//! Reads memory of the nucleus.
+#![no_std]
+#![no_main]
+
+use abi::layout;
+use metaos_test_guests::{ExitCode, attempting, crime, not_caught};
+
+entry::main!(main);
+
+fn main() -> ExitCode {
+    attempting("read the nucleus");
+    crime::read_at(layout::NUCLEUS);
+    not_caught()
+}

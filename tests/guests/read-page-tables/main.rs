@@ -1,0 +1,17 @@
+//! Reads the page tables where the nucleus sees them.
+#![no_std]
+#![no_main]
+
+use abi::VirtAddr;
+use metaos_test_guests::{ExitCode, attempting, crime, not_caught};
+
+entry::main!(main);
+
+/// Where the nucleus sees its page tables.
+const TABLES: VirtAddr = VirtAddr(0xffff_ffff_a000_0000);
+
+fn main() -> ExitCode {
+    attempting("read a page table");
+    crime::read_at(TABLES);
+    not_caught()
+}

@@ -1,0 +1,118 @@
+//! `http` boots and serves on every machine, firmware and transport that is offered.
+//!
+//! One test a combination, named by it, and each is asked by curl: what a user would see.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use metaos_tests::program;
+use metaos_tests::server::Server;
+use runner::{Firmware, MachineConfig, MachineKind, Transport};
+
+#[test]
+fn q35_with_qboot_serves() {
+    serves(&on(MachineKind::Q35, Firmware::Qboot, Transport::Pci));
+}
+
+#[test]
+fn q35_with_seabios_serves() {
+    serves(&on(MachineKind::Q35, Firmware::SeaBios, Transport::Pci));
+}
+
+#[test]
+fn pc_with_qboot_serves() {
+    serves(&on(MachineKind::Pc, Firmware::Qboot, Transport::Pci));
+}
+
+#[test]
+fn pc_with_seabios_serves() {
+    serves(&on(MachineKind::Pc, Firmware::SeaBios, Transport::Pci));
+}
+
+#[test]
+fn microvm_with_qboot_and_pci_serves() {
+    serves(&on(MachineKind::Microvm, Firmware::Qboot, Transport::Pci));
+}
+
+#[test]
+fn microvm_with_seabios_and_pci_serves() {
+    serves(&on(MachineKind::Microvm, Firmware::SeaBios, Transport::Pci));
+}
+
+#[test]
+fn microvm_with_qboot_and_mmio_serves() {
+    serves(&on(MachineKind::Microvm, Firmware::Qboot, Transport::Mmio));
+}
+
+#[test]
+fn microvm_with_seabios_and_mmio_serves() {
+    let mut config = on(MachineKind::Microvm, Firmware::SeaBios, Transport::Mmio);
+    // Without ACPI QEMU's own choice would be qboot.
+    config.extra_arguments = words(&["-bios", "bios-microvm.bin"]);
+    serves(&config);
+}
+
+/// With ACPI the transports stand in no command line: the guest finds them where QEMU always puts them.
+#[test]
+fn microvm_with_acpi_and_mmio_serves() {
+    for firmware in [Firmware::Qboot, Firmware::SeaBios] {
+        serves(&with_acpi(firmware, "on"));
+    }
+}
+
+#[test]
+fn microvm_with_acpi_and_one_interrupt_controller_serves() {
+    serves(&with_acpi(Firmware::Qboot, "off"));
+}
+
+#[test]
+fn a_disc_serves_on_bios() {
+    serves(&program::disc(directory(), "http"));
+}
+
+#[test]
+fn a_disc_serves_on_uefi() {
+    let mut config = program::disc(directory(), "http");
+    config.firmware = Firmware::Ovmf;
+    config.memory_mib = 256;
+    serves(&config);
+}
+
+#[test]
+fn eight_mebibytes_of_memory_serve() {
+    let mut config = on(MachineKind::Q35, Firmware::Qboot, Transport::Pci);
+    config.memory_mib = 8;
+    serves(&config);
+}
+
+fn on(kind: MachineKind, firmware: Firmware, transport: Transport) -> MachineConfig {
+    MachineConfig { kind, firmware, transport, ..program::machine(directory(), "http", &[]) }
+}
+
+/// The microvm as QEMU makes it unless told otherwise; later arguments win over the runner's own.
+fn with_acpi(firmware: Firmware, second_controller: &str) -> MachineConfig {
+    let mut config = on(MachineKind::Microvm, firmware, Transport::Mmio);
+    let machine = format!("acpi=on,ioapic2={second_controller}");
+    config.extra_arguments = words(&["-M", &machine, "-append", "metaos.control=com2 -- http"]);
+    config
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
+}
+
+fn serves(config: &MachineConfig) {
+    let server = Server::publish(config.clone());
+    let asked = Command::new("curl")
+        .args(["--silent", "--show-error", "--fail", "--max-time", "20", &server.url("/")])
+        .output()
+        .expect("curl is installed");
+    assert!(asked.status.success(), "curl: {}", String::from_utf8_lossy(&asked.stderr));
+    assert!(!asked.stdout.is_empty());
+    server.stop_well();
+}
+
+fn directory() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
