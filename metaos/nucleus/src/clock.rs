@@ -3,10 +3,11 @@
 //! Hypervisors and recent CPUs say the frequency by CPUID. Elsewhere it is measured once against the interval timer
 //! (Intel 8254), asleep between two readings so that it costs time but no instructions.
 
-use crate::apic::LocalApic;
-use crate::privileged::{port_read_u8, port_write_u8, wait_for_interrupt};
-use core::arch::x86_64::{__cpuid, __cpuid_count, _rdtsc};
+use crate::apic;
+use crate::privileged::{port_read, port_write, wait_for_interrupt};
+use core::arch::x86_64::{__cpuid, _rdtsc};
 
+const NS_PER_S: u64 = 1_000_000_000;
 /// Ticks of the interval timer a second.
 const PIT_HZ: u64 = 1_193_182;
 /// How long the measurement lasts, in ticks of the interval timer: 2 ms.
@@ -14,68 +15,49 @@ const PIT_TICKS: u64 = 2386;
 /// Interval of wake-ups while measuring, in APIC timer ticks: 0.1 ms in QEMU, up to 4 ms on slow buses.
 const WAKE_UP_TICKS: u32 = 100_000;
 /// Most wake-ups before the interval timer counts as broken.
-const MAX_WAKE_UPS: u32 = 2000;
+const MAX_WAKE_UPS: u64 = 2000;
 /// Used if nothing tells the frequency; wrong times are better than no boot.
 const UNKNOWN_HZ: u64 = 1_000_000_000;
 
-/// The clock's rates.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
+/// The clock's rates. The timer is that of the local APIC.
+pub(crate) struct Clock {
     /// Time-stamp counter at nanosecond 0.
-    pub tsc_at_boot: u64,
+    pub(crate) tsc_at_boot: u64,
     /// Nanoseconds a tick, times 2^32.
-    pub multiplier: u64,
+    pub(crate) multiplier: u64,
+    /// Ticks of the timer a nanosecond, times 2^32.
     ticks_per_ns: u64,
-    apic_ticks_per_ns: u64,
 }
 
-/// A moment by both clocks.
+/// A moment by three clocks.
 struct Sample {
     tsc: u64,
     pit: u16,
+    apic: u64,
 }
 
 impl Clock {
     /// Finds the rates.
-    #[must_use]
-    pub fn calibrate(apic: &LocalApic) -> Self {
+    pub(crate) fn calibrate() -> Self {
         let tsc_at_boot = read_tsc();
-        let told = frequency_told();
-        let (tsc_hz, apic_hz) = match told {
-            Some(hz) if apic.has_deadline() => (hz, 0),
-            told => {
-                let (tsc_hz, apic_hz) = measure(apic).unwrap_or((UNKNOWN_HZ, UNKNOWN_HZ));
-                (told.unwrap_or(tsc_hz), apic_hz)
-            }
-        };
-        Self {
-            tsc_at_boot,
-            multiplier: ratio(1_000_000_000, tsc_hz),
-            ticks_per_ns: ratio(tsc_hz, 1_000_000_000),
-            apic_ticks_per_ns: ratio(apic_hz, 1_000_000_000),
-        }
+        let rates = frequencies_told().or_else(measure).unwrap_or((UNKNOWN_HZ, UNKNOWN_HZ));
+        apic::start_one_shot();
+        let (multiplier, ticks_per_ns) = (ratio(NS_PER_S, rates.0), ratio(rates.1, NS_PER_S));
+        Self { tsc_at_boot, multiplier, ticks_per_ns }
     }
 
     /// Returns nanoseconds since boot.
-    #[must_use]
-    pub fn now_ns(&self) -> u64 {
+    pub(crate) fn now_ns(&self) -> u64 {
         scale(read_tsc().wrapping_sub(self.tsc_at_boot), self.multiplier)
     }
 
     /// Arms the timer for `deadline_ns`; never later, earlier only if the timer cannot count so far.
-    pub fn arm(&self, apic: &LocalApic, deadline_ns: u64) {
-        if apic.has_deadline() {
-            apic.arm_deadline(self.tsc_at_boot.saturating_add(scale(deadline_ns, self.ticks_per_ns)));
-        } else {
-            let left = deadline_ns.saturating_sub(self.now_ns());
-            apic.arm_count(scale(left, self.apic_ticks_per_ns));
-        }
+    pub(crate) fn arm(&self, deadline_ns: u64) {
+        apic::arm(scale(deadline_ns.saturating_sub(self.now_ns()), self.ticks_per_ns).max(1));
     }
 }
 
-/// Reads the time-stamp counter.
-#[must_use]
-pub fn read_tsc() -> u64 {
+fn read_tsc() -> u64 {
     // SAFETY: every 64-bit CPU has the instruction, and ring 0 may always use it.
     unsafe { _rdtsc() }
 }
@@ -90,78 +72,62 @@ fn ratio(dividend: u64, divisor: u64) -> u64 {
     u64::try_from((u128::from(dividend) << 32) / u128::from(divisor.max(1))).unwrap_or(u64::MAX)
 }
 
-/// Returns the frequency that CPUID tells: the hypervisors' leaf (`VMware`'s, KVM's too), then the CPU's own (SDM 3B
-/// 20.7.3).
-fn frequency_told() -> Option<u64> {
+/// Returns the frequencies of time-stamp counter and APIC timer that CPUID tells: the hypervisors' leaf (`VMware`'s,
+/// KVM's too), then the CPU's own, whose timer counts the crystal (SDM 3B 20.7.3).
+fn frequencies_told() -> Option<(u64, u64)> {
     const HYPERVISOR: u32 = 1 << 31;
-    if __cpuid(1).ecx & HYPERVISOR != 0 && __cpuid(0x4000_0000).eax >= 0x4000_0010 {
-        let khz = __cpuid(0x4000_0010).eax;
-        if khz != 0 {
-            return Some(u64::from(khz) * 1000);
-        }
+    let is_guest = __cpuid(1).ecx & HYPERVISOR != 0 && __cpuid(0x4000_0000).eax >= 0x4000_0010;
+    let khz = is_guest.then(|| __cpuid(0x4000_0010)).filter(|leaf| leaf.eax != 0 && leaf.ebx != 0);
+    if let Some(leaf) = khz {
+        return Some((u64::from(leaf.eax) * 1000, u64::from(leaf.ebx) * 1000));
     }
-    if __cpuid(0).eax >= 0x15 {
-        let leaf = __cpuid_count(0x15, 0);
-        if leaf.eax != 0 && leaf.ebx != 0 && leaf.ecx != 0 {
-            return Some(u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax));
+    let own = (__cpuid(0).eax >= 0x15).then(|| __cpuid(0x15));
+    let own = own.filter(|leaf| leaf.eax != 0 && leaf.ebx != 0 && leaf.ecx != 0)?;
+    Some((u64::from(own.ecx) * u64::from(own.ebx) / u64::from(own.eax), u64::from(own.ecx)))
+}
+
+/// Measures these frequencies; `None` without an interval timer.
+fn measure() -> Option<(u64, u64)> {
+    start_interval_timer();
+    apic::start_periodic(WAKE_UP_TICKS);
+    let start = sample();
+    for wake_ups in 1..=MAX_WAKE_UPS {
+        wait_for_interrupt();
+        let now = sample();
+        let pit_ticks = u64::from(start.pit.wrapping_sub(now.pit));
+        if pit_ticks >= PIT_TICKS {
+            // The timer counts down.
+            let apic_ticks = wake_ups * u64::from(WAKE_UP_TICKS) + start.apic - now.apic;
+            let to_hz = |ticks: u64| ticks.saturating_mul(PIT_HZ) / pit_ticks;
+            return Some((to_hz(now.tsc - start.tsc), to_hz(apic_ticks)));
         }
     }
     None
 }
 
-/// Measures the frequencies of time-stamp counter and APIC timer; `None` without an interval timer.
-fn measure(apic: &LocalApic) -> Option<(u64, u64)> {
-    start_interval_timer();
-    apic.start_periodic(WAKE_UP_TICKS);
-    let start = sample();
-    let apic_start = apic.periodic_ticks(WAKE_UP_TICKS);
-    let mut wake_ups = 0;
-    let end = loop {
-        wait_for_interrupt();
-        let now = sample();
-        let elapsed = u64::from(start.pit.wrapping_sub(now.pit));
-        wake_ups += 1;
-        if elapsed >= PIT_TICKS {
-            break Some(now);
-        }
-        if wake_ups == MAX_WAKE_UPS {
-            break None;
-        }
-    };
-    let apic_ticks = apic.periodic_ticks(WAKE_UP_TICKS) - apic_start;
-    apic.start_one_shot();
-    let end = end?;
-    let pit_ticks = u64::from(start.pit.wrapping_sub(end.pit));
-    let to_hz = |ticks: u64| ticks.saturating_mul(PIT_HZ) / pit_ticks;
-    Some((to_hz(end.tsc - start.tsc), to_hz(apic_ticks)))
-}
-
 /// Starts channel 2 of the interval timer, which no interrupt hangs on, counting 65 536 down over and over.
 fn start_interval_timer() {
     const GATE_ON_SPEAKER_OFF: u8 = 1;
-    port_write_u8(0x61, port_read_u8(0x61) & !3 | GATE_ON_SPEAKER_OFF);
+    port_write(0x61, port_read::<u8>(0x61) & !3 | GATE_ON_SPEAKER_OFF);
     // Channel 2, low byte then high byte, mode 2 (rate generator).
-    port_write_u8(0x43, 0b1011_0100);
-    port_write_u8(0x42, 0);
-    port_write_u8(0x42, 0);
+    port_write(0x43, 0b1011_0100_u8);
+    port_write(0x42, 0_u8);
+    port_write(0x42, 0_u8);
 }
 
-/// Reads both clocks as close together as five tries allow.
+/// Reads the clocks as close together as five tries allow.
 fn sample() -> Sample {
-    let mut best = Sample { tsc: 0, pit: 0 };
-    let mut least = u64::MAX;
-    for _ in 0..5 {
+    let tries = [(); 5].map(|()| {
         let before = read_tsc();
         // Latches channel 2.
-        port_write_u8(0x43, 0b1000_0000);
-        let after = read_tsc();
-        let pit = u16::from_le_bytes([port_read_u8(0x42), port_read_u8(0x42)]);
-        if after - before < least {
-            least = after - before;
-            best = Sample { tsc: before + (after - before) / 2, pit };
-        }
-    }
-    best
+        port_write(0x43, 0b1000_0000_u8);
+        let apic = apic::ticks_left();
+        let duration = read_tsc() - before;
+        let pit = u16::from_le_bytes([port_read(0x42), port_read(0x42)]);
+        (duration, Sample { tsc: before + duration / 2, pit, apic })
+    });
+    let best = tries.into_iter().min_by_key(|(duration, _)| *duration);
+    best.expect("there are five tries").1
 }
 
 #[cfg(test)]

@@ -9,31 +9,33 @@
 //! 3. **No page is writable and executable**, in any view, from the moment the final tables are loaded.
 //! 4. **Interrupts are off in ring 0** but for one `sti; hlt`, so one lock around its state never spins.
 //!
-//! Data flows from [`boot`] (what the loader left) through [`memory`] and [`devices`] to [`guest`], which enters
-//! ring 3. From then on everything starts in [`trap`].
+//! Data flows from `boot` (what the loader left) through `memory` and [`devices`] to `guest`, which enters
+//! ring 3. From then on everything starts in `trap`.
 #![no_std]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "addresses and lengths change between u64 and usize all over, which are the same on the CPUs this runs on"
 )]
 
-pub mod apic;
-pub mod boot;
-pub mod calls;
-pub mod clock;
+mod apic;
+mod boot;
+mod calls;
+mod clock;
 pub mod command_line;
-pub mod cpu;
+mod cpu;
 pub mod devices;
-pub mod guest;
-pub mod layout;
-pub mod memory;
-pub mod power;
-pub mod privileged;
-pub mod report;
-pub mod serial;
-pub mod state;
+mod guest;
+mod layout;
+mod memory;
+mod privileged;
+mod report;
+mod serial;
+mod state;
 #[cfg(not(test))]
 mod symbols;
-pub mod trap;
-pub mod upcall;
-pub mod user;
+mod trap;
+mod upcall;
+mod user;
+
+pub use boot::nucleus_main;
+pub use report::panic;

@@ -3,10 +3,9 @@
 #![no_main]
 
 use core::panic::PanicInfo;
-use metaos_nucleus::report;
 
 /// Ends the machine with a report: a panic in ring 0 is a defect of the nucleus, or an image it cannot run.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    report::panic(info)
+    metaos_nucleus::panic(info)
 }

@@ -1,21 +1,16 @@
 //! The two serial ports (16550): console and control channel.
 
 use crate::devices::Found;
-use crate::devices::interrupts::vector;
+use crate::devices::vector;
 use crate::memory::Memory;
-use crate::privileged::{port_read_u8, port_write_u8};
+use crate::privileged::{port_read, port_write};
 use crate::state;
 use abi::control::REQUEST_STOP;
 use abi::info::{EVENT_CONSOLE, EVENT_STOP};
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use heapless::Deque;
 use spin::Mutex;
-
-/// First port of the console (COM1).
-pub const CONSOLE: u16 = 0x3f8;
-/// First port of the control channel (COM2).
-pub const CONTROL: u16 = 0x2f8;
-const CONSOLE_IRQ: u32 = 4;
-const CONTROL_IRQ: u32 = 3;
 
 /// Registers, as offsets from the first port.
 mod register {
@@ -34,82 +29,97 @@ const FIFO_SIZE: usize = 16;
 /// Polls before a port that never gets empty is given up; at 115 200 baud 16 bytes take 1.4 ms.
 const MAX_POLLS: usize = 1_000_000;
 
+/// A serial port.
+pub(crate) struct SerialPort {
+    first: u16,
+    irq: u32,
+    event: usize,
+    is_there: AtomicBool,
+}
+
+/// The console (COM1).
+pub(crate) static CONSOLE: SerialPort = SerialPort::new(0x3f8, 4, EVENT_CONSOLE);
+/// The control channel (COM2).
+pub(crate) static CONTROL: SerialPort = SerialPort::new(0x2f8, 3, EVENT_STOP);
 /// Typed bytes that wait for the guest; what does not fit is lost, as on any terminal.
-struct Input {
-    bytes: [u8; 1024],
-    start: usize,
-    length: usize,
-}
+static INPUT: Mutex<Deque<u8, 1024>> = Mutex::new(Deque::new());
 
-static INPUT: Mutex<Input> = Mutex::new(Input { bytes: [0; 1024], start: 0, length: 0 });
-static IS_THERE: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+impl SerialPort {
+    const fn new(first: u16, irq: u32, event: usize) -> Self {
+        Self { first, irq, event, is_there: AtomicBool::new(false) }
+    }
 
-/// Sets a port to 115 200 baud, 8 data bits, no parity, FIFO on. One that does not answer is never used.
-pub fn initialise(port: u16) {
-    port_write_u8(port + register::SCRATCH, 0x5a);
-    if port_read_u8(port + register::SCRATCH) != 0x5a {
-        return;
+    /// Sets the port to 115 200 baud, 8 data bits, no parity, FIFO on. One that does not answer is never used.
+    pub(crate) fn initialise(&self) {
+        self.set(register::SCRATCH, 0x5a);
+        if self.get(register::SCRATCH) != 0x5a {
+            return;
+        }
+        let steps = [
+            (register::INTERRUPT_ENABLE, 0),
+            (register::LINE_CONTROL, 0x80), // divisor latch
+            (register::DATA, 1),
+            (register::INTERRUPT_ENABLE, 0),
+            (register::LINE_CONTROL, 0x03),  // 8 bits, no parity, 1 stop bit
+            (register::FIFO_CONTROL, 0x07),  // on, cleared, interrupt at each byte
+            (register::MODEM_CONTROL, 0x0b), // DTR, RTS, OUT2: interrupts reach the controller
+        ];
+        steps.into_iter().for_each(|(register, value)| self.set(register, value));
+        self.is_there.store(true, Relaxed);
     }
-    let steps = [
-        (register::INTERRUPT_ENABLE, 0),
-        (register::LINE_CONTROL, 0x80), // divisor latch
-        (register::DATA, 1),
-        (register::INTERRUPT_ENABLE, 0),
-        (register::LINE_CONTROL, 0x03),  // 8 bits, no parity, 1 stop bit
-        (register::FIFO_CONTROL, 0x07),  // on, cleared, interrupt at each byte
-        (register::MODEM_CONTROL, 0x0b), // DTR, RTS, OUT2: interrupts reach the controller
-    ];
-    for (offset, value) in steps {
-        port_write_u8(port + offset, value);
-    }
-    is_there(port).store(true, Relaxed);
-}
 
-/// Writes bytes to a port, waiting while it is busy.
-pub fn write(port: u16, bytes: &[u8]) {
-    if !is_there(port).load(Relaxed) {
-        return;
-    }
-    for chunk in bytes.chunks(FIFO_SIZE) {
-        let mut polls = 0;
-        while port_read_u8(port + register::LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
-            polls += 1;
-            if polls == MAX_POLLS {
+    /// Writes bytes, waiting while the port is busy.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        for chunk in bytes.chunks(FIFO_SIZE).take_while(|_| self.is_there.load(Relaxed)) {
+            let mut polls = 0..MAX_POLLS;
+            if !polls.any(|_| self.get(register::LINE_STATUS) & TRANSMITTER_EMPTY != 0) {
                 return;
             }
+            chunk.iter().for_each(|byte| self.set(register::DATA, *byte));
         }
-        for &byte in chunk {
-            port_write_u8(port + register::DATA, byte);
-        }
+    }
+
+    fn receive(&self) -> Option<u8> {
+        let is_ready = self.get(register::LINE_STATUS) & DATA_READY != 0;
+        is_ready.then(|| self.get(register::DATA))
+    }
+
+    fn get(&self, register: u16) -> u8 {
+        port_read(self.first + register)
+    }
+
+    fn set(&self, register: u16, value: u8) {
+        port_write(self.first + register, value);
+    }
+}
+
+impl fmt::Write for &SerialPort {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
     }
 }
 
 /// Lets received bytes raise interrupts.
-pub fn enable_receive_interrupts(memory: &mut Memory, found: &Found) {
-    for (port, irq, event) in [(CONSOLE, CONSOLE_IRQ, EVENT_CONSOLE), (CONTROL, CONTROL_IRQ, EVENT_STOP)] {
-        if is_there(port).load(Relaxed) {
-            found.io_apics.route(memory, irq, vector(event as u32));
-            port_write_u8(port + register::INTERRUPT_ENABLE, 1);
-        }
+pub(crate) fn enable_receive_interrupts(memory: &mut Memory, found: &Found) {
+    for port in [&CONSOLE, &CONTROL].into_iter().filter(|port| port.is_there.load(Relaxed)) {
+        found.io_apics.route(memory, port.irq, vector(port.event as u32));
+        port.set(register::INTERRUPT_ENABLE, 1);
     }
 }
 
 /// Takes what was typed on the console.
-pub fn receive_console() {
+pub(crate) fn receive_console() {
     let mut input = INPUT.lock();
-    let mut received = false;
-    while let Some(byte) = receive(CONSOLE) {
-        input.push(byte);
-        received = true;
-    }
-    if received {
+    while let Some(byte) = CONSOLE.receive() {
+        input.push_back(byte).ok();
         state::count_event(EVENT_CONSOLE);
     }
 }
 
 /// Takes what the runner asks.
-pub fn receive_control() {
-    while let Some(byte) = receive(CONTROL) {
+pub(crate) fn receive_control() {
+    while let Some(byte) = CONTROL.receive() {
         if byte == REQUEST_STOP {
             state::count_event(EVENT_STOP);
         }
@@ -117,32 +127,7 @@ pub fn receive_control() {
 }
 
 /// Moves typed bytes to `buffer` and returns how many.
-pub fn read_console(buffer: &mut [u8]) -> usize {
+pub(crate) fn read_console(buffer: &mut [u8]) -> usize {
     let mut input = INPUT.lock();
-    let count = buffer.len().min(input.length);
-    for slot in &mut buffer[..count] {
-        *slot = input.bytes[input.start];
-        input.start = (input.start + 1) % input.bytes.len();
-        input.length -= 1;
-    }
-    count
-}
-
-impl Input {
-    fn push(&mut self, byte: u8) {
-        if self.length < self.bytes.len() {
-            let end = (self.start + self.length) % self.bytes.len();
-            self.bytes[end] = byte;
-            self.length += 1;
-        }
-    }
-}
-
-fn receive(port: u16) -> Option<u8> {
-    let is_ready = port_read_u8(port + register::LINE_STATUS) & DATA_READY != 0;
-    is_ready.then(|| port_read_u8(port + register::DATA))
-}
-
-fn is_there(port: u16) -> &'static AtomicBool {
-    &IS_THERE[usize::from(port != CONSOLE)]
+    buffer.iter_mut().map_while(|slot| input.pop_front().map(|byte| *slot = byte)).count()
 }

@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
-    naked_asm!("mov rax, rdi", "mov rcx, rdx", "rep movsb", "ret")
+    naked_asm!("mov rax, rdi; mov rcx, rdx; rep movsb; ret")
 }
 
 /// Copies `rdx` bytes from `rsi` to `rdi`, which may overlap.
@@ -17,21 +17,11 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
     naked_asm!(
-        "mov rax, rdi",
-        "mov rcx, rdx",
-        "mov r8, rdi",
-        "sub r8, rsi",
-        "cmp r8, rdx", // unsigned distance below the length: the target overlaps from above
-        "jb 2f",
-        "rep movsb",
-        "ret",
-        "2:",
-        "lea rdi, [rdi + rdx - 1]",
-        "lea rsi, [rsi + rdx - 1]",
-        "std",
-        "rep movsb",
-        "cld",
-        "ret",
+        "mov rax, rdi; mov rcx, rdx",
+        "mov r8, rdi; sub r8, rsi; cmp r8, rdx; jb 2f", // below the length: the target overlaps from above
+        "rep movsb; ret",
+        "2: lea rdi, [rdi + rdx - 1]; lea rsi, [rsi + rdx - 1]",
+        "std; rep movsb; cld; ret",
     )
 }
 
@@ -39,7 +29,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> *mut
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u8 {
-    naked_asm!("mov r8, rdi", "mov eax, esi", "mov rcx, rdx", "rep stosb", "mov rax, r8", "ret")
+    naked_asm!("mov r8, rdi; mov eax, esi; mov rcx, rdx; rep stosb; mov rax, r8; ret")
 }
 
 /// Compares `rdx` bytes at `rdi` and `rsi`.
@@ -47,16 +37,10 @@ unsafe extern "C" fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
     naked_asm!(
-        "xor eax, eax",
-        "mov rcx, rdx",
-        "cmp rcx, rcx", // equal, should there be no byte to compare
-        "repe cmpsb",
-        "je 2f",
-        "movzx eax, byte ptr [rdi - 1]",
-        "movzx ecx, byte ptr [rsi - 1]",
-        "sub eax, ecx",
-        "2:",
-        "ret",
+        "xor eax, eax; mov rcx, rdx",
+        "cmp rcx, rcx; repe cmpsb; je 2f", // equal, should there be no byte to compare
+        "movzx eax, byte ptr [rdi - 1]; movzx ecx, byte ptr [rsi - 1]; sub eax, ecx",
+        "2: ret",
     )
 }
 

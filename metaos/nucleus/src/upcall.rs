@@ -5,90 +5,69 @@ use crate::trap::{self, FloatingPoint, TrapFrame};
 use crate::{apic, report, state};
 use abi::control::CrashKind;
 use abi::layout::{GUEST_IMAGE, LOWEST, USER_END};
-use abi::upcall::{CpuBlock, Registers, UpcallKind};
+use abi::upcall::{Registers, UpcallKind};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Flags that ring 3 may set for itself: CF, PF, AF, ZF, SF, DF, OF, AC, ID.
 const USER_FLAGS: u64 = 0x24_0cd5;
 /// Flags that ring 3 always runs with: interrupts on, and the bit that reads as one.
-const FIXED_FLAGS: u64 = 0x202;
+pub(crate) const FIXED_FLAGS: u64 = 0x202;
+/// RF: faults save it as one (SDM 3B 18.3.1.1); harmless, and dropped.
+const RESUME_FLAG: u64 = 1 << 16;
 /// MXCSR bits that every CPU with SSE2 has (SDM 1, 10.2.3); others would fault in ring 0.
 const MXCSR_BITS: u64 = 0xffff;
 /// Index of the quad word in the FXSAVE image that holds MXCSR in its low half.
-const MXCSR_WORD: usize = 3;
+pub(crate) const MXCSR_WORD: usize = 3;
+/// Ticks more often than this would leave no time for anything else.
+const LEAST_INTERVAL_NS: u64 = 100_000;
 
-/// Hands a fault of ring 3 to its handler, or ends the machine if it has none.
-pub fn fault(frame: &mut TrapFrame, floating_point: &mut FloatingPoint, address: u64) {
-    match deliver(UpcallKind::Fault, frame, floating_point, address) {
-        Delivery::Done => {}
-        Delivery::NoHandler => report::guest_crash(CrashKind::Fault, frame, address, ""),
-        Delivery::Busy => report::guest_crash(
-            CrashKind::FaultInUpcall,
-            frame,
-            address,
-            "the guest faulted while it handled a fault or a tick",
-        ),
-    }
-}
-
-/// Hands a system call from outside the gate to the guest.
-pub fn foreign_syscall(frame: &mut TrapFrame, floating_point: &mut FloatingPoint) {
-    match deliver(UpcallKind::ForeignSyscall, frame, floating_point, 0) {
-        Delivery::Done => {}
-        Delivery::NoHandler => report::guest_crash(CrashKind::ForeignSyscall, frame, 0, ""),
-        Delivery::Busy => {
-            report::guest_crash(CrashKind::FaultInUpcall, frame, 0, "a system call in an upcall handler");
+/// Hands a fault of ring 3, or its system call from outside the gate, to its handler; or ends the machine if it has none.
+pub(crate) fn enter(kind: UpcallKind, frame: &mut TrapFrame, floating_point: &FloatingPoint, address: u64) {
+    let (kind, text) = match (deliver(kind, frame, floating_point, address), kind) {
+        (Delivery::Done, _) => return,
+        (Delivery::NoHandler, UpcallKind::ForeignSyscall) => (CrashKind::ForeignSyscall, ""),
+        (Delivery::NoHandler, _) => (CrashKind::Fault, ""),
+        (Delivery::Busy, UpcallKind::ForeignSyscall) => {
+            (CrashKind::FaultInUpcall, "a system call in an upcall handler")
         }
-    }
+        (Delivery::Busy, _) => {
+            (CrashKind::FaultInUpcall, "the guest faulted while it handled a fault or a tick")
+        }
+    };
+    report::guest_crash(kind, frame, address, text)
 }
 
 /// Handles the timer: preempts a user's program, or tells our own code that a tick is pending.
-pub fn tick(frame: &mut TrapFrame, floating_point: &mut FloatingPoint) {
-    apic::count_timer_interrupt();
-    let is_due = state::with(|nucleus| nucleus.take_tick()).unwrap_or(false);
-    if !is_due || !frame.is_from_ring_3() {
-        return;
-    }
-    let is_program = frame.rip < GUEST_IMAGE.0;
-    let delivered =
-        is_program && matches!(deliver(UpcallKind::Tick, frame, floating_point, 0), Delivery::Done);
-    if !delivered {
-        state::cpu_block().pending.store(1, Relaxed);
+pub(crate) fn tick(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
+    let is_due = state::with(Nucleus::take_tick).unwrap_or(false);
+    if is_due && frame.is_from_ring_3() {
+        let is_program = frame.registers.rip < GUEST_IMAGE.0;
+        if !is_program || !matches!(deliver(UpcallKind::Tick, frame, floating_point, 0), Delivery::Done) {
+            state::cpu_block().pending.store(1, Relaxed);
+        }
     }
 }
 
 /// Resumes what the active upcall interrupted, as it stands in the CPU block. Each field that could raise privilege is
 /// checked; a context that is not one of ring 3 ends the machine.
-pub fn resume(caller: &TrapFrame) -> ! {
+pub(crate) fn resume(caller: &TrapFrame) -> ! {
     let block = state::cpu_block();
+    let refuse = |rip, text| -> ! { report::guest_crash(CrashKind::BadContext, caller, rip, text) };
     if block.upcall_active.load(Relaxed) == 0 {
-        report::guest_crash(
-            CrashKind::BadContext,
-            caller,
-            0,
-            "a return from an upcall while none was active",
-        );
+        refuse(0, "a return from an upcall while none was active");
     }
     let registers = block.load_registers();
-    let Some(registers) = checked(&registers) else {
-        report::guest_crash(
-            CrashKind::BadContext,
-            caller,
-            registers.rip,
-            "a return from an upcall to an address or with flags that ring 3 may not have",
-        );
+    let Some(checked) = checked(&registers) else {
+        refuse(registers.rip, "a return from an upcall to an address or with flags that ring 3 may not have");
     };
-    let mut floating_point = FloatingPoint([0; 64]);
-    for (word, slot) in floating_point.0.iter_mut().zip(&block.floating_point) {
-        *word = slot.load(Relaxed);
-    }
-    floating_point.0[MXCSR_WORD] &= MXCSR_BITS;
-    let mut frame = TrapFrame::default();
-    frame.resume_with(&registers);
+    let floating_point = core::array::from_fn(|index| {
+        let bits = if index == MXCSR_WORD { MXCSR_BITS } else { u64::MAX };
+        block.floating_point[index].load(Relaxed) & bits
+    });
     block.upcall_active.store(0, Relaxed);
-    // SAFETY: `resume_with` sets ring 3's selectors; `checked` has confined `rip` and the flags; MXCSR is masked. Both
-    // lie on the call stack, which the next call overwrites.
-    unsafe { trap::resume(&frame, &floating_point) }
+    // SAFETY: the frame has ring 3's selectors; `checked` has confined `rip` and the flags; MXCSR is masked. Both lie
+    // on the call stack, which the next call overwrites.
+    unsafe { trap::resume(&mut TrapFrame::of_ring_3(checked), &FloatingPoint(floating_point)) }
 }
 
 /// What became of an upcall.
@@ -104,7 +83,7 @@ enum Delivery {
 fn deliver(
     kind: UpcallKind,
     frame: &mut TrapFrame,
-    floating_point: &mut FloatingPoint,
+    floating_point: &FloatingPoint,
     address: u64,
 ) -> Delivery {
     let Some(handler) = state::with(|nucleus| nucleus.upcall).flatten() else {
@@ -114,28 +93,16 @@ fn deliver(
     if block.upcall_active.load(Relaxed) != 0 {
         return Delivery::Busy;
     }
-    save(block, frame, floating_point, address);
-    block.upcall_active.store(1, Relaxed);
-    let entry = Registers {
-        rdi: kind as u64,
-        rip: handler.entry,
-        // As after a call: the handler finds its stack 8 bytes off a multiple of 16.
-        rsp: handler.stack_top - 8,
-        rflags: FIXED_FLAGS,
-        ..Registers::default()
-    };
-    frame.resume_with(&entry);
-    Delivery::Done
-}
-
-fn save(block: &CpuBlock, frame: &TrapFrame, floating_point: &FloatingPoint, address: u64) {
     block.vector.store(frame.vector, Relaxed);
     block.error_code.store(frame.error_code, Relaxed);
     block.address.store(address, Relaxed);
-    block.store_registers(&frame.registers());
+    block.store_registers(&frame.registers);
     for (slot, word) in block.floating_point.iter().zip(floating_point.0) {
         slot.store(word, Relaxed);
     }
+    block.upcall_active.store(1, Relaxed);
+    *frame = TrapFrame::of_ring_3(Registers { rdi: kind as u64, ..handler });
+    Delivery::Done
 }
 
 /// Returns `registers` if ring 3 may have them.
@@ -146,35 +113,30 @@ fn checked(registers: &Registers) -> Option<Registers> {
     (is_user && is_plain).then_some(Registers { rflags, ..*registers })
 }
 
-/// RF: faults save it as one (SDM 3B 18.3.1.1); harmless, and dropped.
-const RESUME_FLAG: u64 = 1 << 16;
-
 impl Nucleus {
-    /// Tells whether a tick is due, and if so arms the next.
-    fn take_tick(&mut self) -> bool {
-        let Some(tick) = &mut self.tick else { return false };
-        let now = self.clock.now_ns();
-        let is_due = now >= tick.due_ns;
-        if is_due {
-            tick.due_ns = now.saturating_add(tick.interval_ns);
-        }
-        let due_ns = tick.due_ns;
-        self.clock.arm(&self.apic, due_ns);
-        is_due
+    /// Sets the interval of the preemption tick; 0 switches it off.
+    pub(crate) fn set_tick(&mut self, interval_ns: u64) {
+        let interval_ns = if interval_ns == 0 { 0 } else { interval_ns.max(LEAST_INTERVAL_NS) };
+        let due_ns = self.clock.now_ns().saturating_add(interval_ns);
+        self.tick = (interval_ns != 0).then_some(Tick { interval_ns, due_ns });
+        apic::arm(0);
+        self.arm_tick();
     }
 
-    /// Sets the interval of the preemption tick; 0 switches it off.
-    pub fn set_tick(&mut self, interval_ns: u64) {
-        /// Ticks more often than this would leave no time for anything else.
-        const LEAST_INTERVAL_NS: u64 = 100_000;
-        self.apic.disarm();
-        self.tick = (interval_ns != 0).then(|| {
-            let interval_ns = interval_ns.max(LEAST_INTERVAL_NS);
-            Tick { interval_ns, due_ns: self.clock.now_ns().saturating_add(interval_ns) }
-        });
+    /// Arms the timer for the next tick, if there is to be one.
+    pub(crate) fn arm_tick(&mut self) {
         if let Some(tick) = self.tick {
-            self.clock.arm(&self.apic, tick.due_ns);
+            self.clock.arm(tick.due_ns);
         }
+    }
+
+    /// Tells whether a tick is due, and arms the next.
+    fn take_tick(&mut self) -> bool {
+        let now = self.clock.now_ns();
+        let due = self.tick.as_mut().filter(|tick| now >= tick.due_ns);
+        let is_due = due.map(|tick| tick.due_ns = now.saturating_add(tick.interval_ns)).is_some();
+        self.arm_tick();
+        is_due
     }
 }
 

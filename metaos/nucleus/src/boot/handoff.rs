@@ -1,50 +1,53 @@
 //! What the loader hands over, copied to memory of our own.
 
-use super::memory_map::{MemoryMap, Range};
+use crate::report;
 use abi::layout::BOOT_INFO_SIZE;
 use abi::{BootInfo, PhysAddr};
+use core::ops::Range;
+use core::slice::Iter;
+use heapless::Vec;
 
 /// Most bytes of command line: what fits behind the boot information.
-const MAX_COMMAND_LINE: usize = BOOT_INFO_SIZE - size_of::<BootInfo>();
+pub(super) const MAX_COMMAND_LINE: usize = BOOT_INFO_SIZE - size_of::<BootInfo>();
+/// Most entries that are read of a list of the loader's; firmware gives a dozen or two, UEFI a few dozen.
+pub(super) const MAX_ENTRIES: usize = 256;
+
+/// Ranges of physical addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ranges(Vec<Range<u64>, { MAX_ENTRIES + 32 }>);
+
+impl Ranges {
+    /// Adds a range unless it is empty. Ends the machine if there are too many: none of them may be forgotten.
+    pub(crate) fn add(&mut self, range: Range<u64>) {
+        if range.start < range.end && self.0.push(range).is_err() {
+            report::refuse("too many ranges of memory: load fewer modules");
+        }
+    }
+
+    /// Returns the ranges.
+    pub(crate) fn iter(&self) -> Iter<'_, Range<u64>> {
+        self.0.iter()
+    }
+}
 
 /// What the loader handed over.
-#[derive(Debug)]
-pub struct Handoff {
+pub(crate) struct Handoff {
     /// Usable memory.
-    pub memory: MemoryMap,
+    pub(crate) free: Ranges,
+    /// All memory, usable or not, as device discovery takes it.
+    pub(crate) ram: Vec<Range<PhysAddr>, MAX_ENTRIES>,
     /// Memory that must not be overwritten: modules (initial RAM disks), what is still read later.
-    pub reserved: MemoryMap,
+    pub(crate) reserved: Ranges,
     /// The ACPI root pointer.
-    pub rsdp: Option<PhysAddr>,
-    command_line: [u8; MAX_COMMAND_LINE],
-    command_line_length: usize,
+    pub(crate) rsdp: Option<PhysAddr>,
+    /// The command line; what was too long is cut.
+    pub(crate) command_line: Vec<u8, MAX_COMMAND_LINE>,
 }
 
 impl Handoff {
     /// Returns an empty hand-over.
     pub(super) const fn new() -> Self {
-        Self {
-            memory: MemoryMap::new(),
-            reserved: MemoryMap::new(),
-            rsdp: None,
-            command_line: [0; MAX_COMMAND_LINE],
-            command_line_length: 0,
-        }
-    }
-
-    /// Returns the command line.
-    #[must_use]
-    pub fn command_line(&self) -> &[u8] {
-        &self.command_line[..self.command_line_length]
-    }
-
-    /// Takes the zero-terminated command line at a physical address; what is too long is cut.
-    pub(super) fn take_command_line(&mut self, address: u64) {
-        self.command_line_length = super::reader::read_string(address, &mut self.command_line);
-    }
-
-    /// Keeps `[start, end)` from being used as free memory.
-    pub(super) fn reserve(&mut self, start: u64, end: u64) {
-        self.reserved.add(Range { start, end });
+        const NONE: Ranges = Ranges(Vec::new());
+        Self { free: NONE, ram: Vec::new(), reserved: NONE, rsdp: None, command_line: Vec::new() }
     }
 }

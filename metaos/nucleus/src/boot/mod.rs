@@ -1,87 +1,67 @@
 //! From what the loader left to a running guest, in order.
 //!
 //! The loader (PVH or multiboot2) enters in 32-bit mode; [`entry`] switches to 64-bit mode under early page tables
-//! that identity-map the low 4 GiB. Under them [`handoff`] copies all that the loader says, and the final tables are
+//! that identity-map the low 4 GiB. Under them [`loader`] copies all that the loader says, and the final tables are
 //! built. Once these are loaded, no more of physical memory is mapped than the nucleus's own pages and one window.
 
 #[cfg(not(test))]
 mod entry;
 mod handoff;
 mod image;
-mod memory_map;
-mod multiboot2;
-mod ports;
-mod pvh;
-mod reader;
+mod loader;
 
-pub use handoff::Handoff;
-pub use image::Image;
-pub use memory_map::{MemoryMap, Range};
-pub use ports::PortSpace;
+pub(crate) use handoff::{Handoff, Ranges};
+pub(crate) use image::Image;
 
-use crate::apic::LocalApic;
 use crate::clock::Clock;
-use crate::cpu::{self, Features};
+use crate::command_line::has_control_channel;
 use crate::devices::{self, Request};
 use crate::memory::Memory;
+use crate::privileged::PortSpace;
 use crate::state::Nucleus;
-use crate::{command_line, guest, layout, power, report, serial, state};
+use crate::{apic, cpu, guest, layout, report, serial, state};
 use abi::boot::{Device, MAX_DEVICES};
 use spin::Mutex;
 
 /// What the loader handed over: too large for the boot stack.
 static HANDOFF: Mutex<Handoff> = Mutex::new(Handoff::new());
 
-/// Boots: called by [`entry`] on the boot stack, with `loader` one of the loaders' numbers, `information` the physical
+/// Boots: called by `entry` on the boot stack, with `loader` one of the loaders' numbers, `information` the physical
 /// address of what the loader says, `load_address` where the first byte of the image lies.
 pub extern "C" fn nucleus_main(loader: u32, information: u32, load_address: u32) -> ! {
-    serial::initialise(serial::CONSOLE);
+    serial::CONSOLE.initialise();
     let mut handoff = HANDOFF.lock();
-    match loader {
-        pvh::LOADER => pvh::read(u64::from(information), &mut handoff),
-        multiboot2::LOADER => multiboot2::read(u64::from(information), &mut handoff),
-        _ => {}
-    }
-    if command_line::has_control_channel(handoff.command_line()) {
-        serial::initialise(serial::CONTROL);
+    loader::take(loader, u64::from(information), &mut handoff);
+    if has_control_channel(&handoff.command_line) {
+        serial::CONTROL.initialise();
         report::use_control_channel();
     }
-    if handoff.memory.is_empty() {
+    if handoff.free.iter().len() == 0 {
         report::refuse("the loader gave no memory map: boot the image by PVH or multiboot2");
     }
-    let image = image::read(u64::from(load_address));
-    let features = cpu::enable_protection();
-    let memory = final_tables(&handoff, &image, features);
+    let image = Image::read(u64::from(load_address));
+    cpu::enable_protection();
+    let mut memory = Memory::new(&handoff, &image, cpu::address_bits());
+    layout::stack_pages().for_each(|page| _ = memory.map_fresh(page));
     cpu::load_tables();
-    power::silence_legacy_interrupts();
-    start(memory, features, &handoff, &image)
+    apic::silence_legacy_controllers();
+    start(memory, &handoff, &image)
 }
 
-fn final_tables(handoff: &Handoff, image: &Image, features: Features) -> Memory {
-    let mut memory = Memory::new(handoff, image, features.address_bits);
-    memory.map_segments(image);
-    memory.leave_boot_tables(handoff.memory.end_below(layout::MAX_PHYSICAL));
-    for index in 0..layout::STACK_COUNT {
-        memory.map_fresh(layout::stack_bottom(index), layout::STACK_SIZE);
-    }
-    memory
-}
-
-fn start(mut memory: Memory, features: Features, handoff: &Handoff, image: &Image) -> ! {
-    let apic = LocalApic::new(&mut memory, features);
-    let clock = Clock::calibrate(&apic);
+fn start(mut memory: Memory, handoff: &Handoff, image: &Image) -> ! {
+    let apic_id = apic::enable(&mut memory);
+    let clock = Clock::calibrate();
     let mut devices = [Device::default(); MAX_DEVICES];
     let request = Request {
         rsdp: handoff.rsdp,
-        command_line: handoff.command_line(),
-        ram: &handoff.memory.physical_ranges(),
-        address_bits: features.address_bits,
-        destination: apic.id(),
+        command_line: &handoff.command_line,
+        ram: &handoff.ram,
+        address_bits: cpu::address_bits(),
+        destination: apic_id,
     };
     let found = devices::discover(&mut memory, &mut PortSpace, &request, &mut devices);
-    let mut nucleus = Nucleus { memory, apic, clock, features, upcall: None, tick: None };
-    let start = guest::prepare(&mut nucleus, image, handoff, &devices[..found.count]);
-    serial::enable_receive_interrupts(&mut nucleus.memory, &found);
-    state::install(nucleus);
-    guest::enter(&start)
+    serial::enable_receive_interrupts(&mut memory, &found);
+    guest::prepare(&mut memory, &clock, image, handoff, &devices[..found.count]);
+    state::install(Nucleus { memory, clock, upcall: None, tick: None });
+    guest::enter(image.table.guest_entry)
 }

@@ -5,8 +5,9 @@
 
 use super::bus::Physical;
 use super::config::Ecam;
-use super::ioapic::{IoApic, MAX_IO_APICS};
+use super::ioapic::MAX_IO_APICS;
 use abi::PhysAddr;
+use heapless::Vec;
 
 /// No table starts beyond; it is the limit of any CPU.
 const END: u64 = 1 << 52;
@@ -20,12 +21,12 @@ const MAX_LENGTH: u64 = 0x1_0000;
 const IO_APIC: [u8; 2] = [1, 12];
 
 /// What the tables said; empty on a machine without ACPI.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tables {
     pub(super) is_present: bool,
     pub(super) ecam: Option<Ecam>,
-    /// Those that there are come first, the others have address 0.
-    pub(super) io_apics: [IoApic; MAX_IO_APICS],
+    /// Address and first global system interrupt of each I/O APIC.
+    pub(super) io_apics: Vec<(u64, u32), MAX_IO_APICS>,
 }
 
 impl Tables {
@@ -35,8 +36,7 @@ impl Tables {
         let Some((root, width)) = rsdp.and_then(|at| root(physical, at.0)) else { return tables };
         let length = checked_length(physical, root, if width == 8 { b"XSDT" } else { b"RSDT" });
         for at in (root + HEADER_LENGTH..(root + length + 1).saturating_sub(width as u64)).step_by(width) {
-            let low = u64::from(read_u32(physical, at));
-            let table = if width == 8 { read_u64(physical, at) } else { low };
+            let table = read_u64(physical, at) & (u64::MAX >> (64 - 8 * width));
             tables.is_present = true;
             tables.read_madt(physical, table);
             tables.read_mcfg(physical, table);
@@ -46,15 +46,12 @@ impl Tables {
 
     fn read_madt(&mut self, physical: &mut dyn Physical, table: u64) {
         let length = checked_length(physical, table, b"APIC");
-        let mut free = self.io_apics.iter_mut().filter(|entry| entry.address == 0);
         let mut at = ENTRIES;
         while at + 12 <= length {
             let head: [u8; 2] = bytes(physical, table + at);
-            if head == IO_APIC
-                && let Some(entry) = free.next()
-            {
-                entry.address = u64::from(read_u32(physical, table + at + 4));
-                entry.first_gsi = read_u32(physical, table + at + 8);
+            let address = read_u32(physical, table + at + 4);
+            if head == IO_APIC && address != 0 {
+                self.io_apics.push((u64::from(address), read_u32(physical, table + at + 8))).ok();
             }
             at += u64::from(head[1].max(2));
         }
@@ -66,7 +63,7 @@ impl Tables {
         for at in (ENTRIES..length.saturating_sub(15)).step_by(16) {
             let base = read_u64(physical, table + at);
             if let ([0, 0, first_bus, last_bus], None) = (bytes(physical, table + at + 8), &self.ecam) {
-                self.ecam = Ecam::new(base, first_bus, last_bus);
+                self.ecam = Ecam::new(base, first_bus..=last_bus);
             }
         }
     }

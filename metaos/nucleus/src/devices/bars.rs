@@ -11,7 +11,7 @@ const COUNT: u8 = 6;
 const ADDRESS: u32 = !0xf;
 
 /// The memory ranges of a function, by register; empty where there is none.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Bars([Range<u64>; COUNT as usize]);
 
 impl Bars {
@@ -21,20 +21,23 @@ impl Bars {
     pub(super) fn settle(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<Self> {
         let mut bars = Self::default();
         let mut index = 0;
-        while let Some(mut bar) = Bar::next(function, index) {
-            index = bar.end;
-            let size = bar.measure(function);
+        while let Some(bar) = Bar::next(function, index) {
+            index = bar.index + bar.registers;
+            let mask = bar.value(|register| sticky_bits(function, register));
+            // The lowest address bit that keeps a one.
+            let size = mask & mask.wrapping_neg();
             if size == 0 {
                 continue;
             }
-            if bar.address == 0 {
+            let mut address = bar.value(|register| function.read(register));
+            if address == 0 {
                 // What lies behind a bridge is reached only within the bridge's window, which nobody has set. The
                 // upper half of a wide register is 0 already.
                 let place = if function.bus == 0 { resources.take(size)? } else { return None };
                 function.write(register(bar.index), place);
-                bar.address = u64::from(place);
+                address = u64::from(place);
             }
-            let range = bar.address..bar.address.checked_add(size)?;
+            let range = address..address.checked_add(size)?;
             bars.0[usize::from(bar.index)] = resources.holds(&range).then_some(range)?;
         }
         Some(bars)
@@ -56,35 +59,30 @@ impl Bars {
 
 /// Tells whether firmware gave an address to any memory range of the function.
 pub(super) fn is_any_assigned(function: &mut Function<'_>) -> bool {
-    (0..COUNT).any(|index| Bar::next(function, index).is_some_and(|bar| bar.address != 0))
+    (0..COUNT).any(|index| {
+        Bar::next(function, index).is_some_and(|bar| bar.value(|register| function.read(register)) != 0)
+    })
 }
 
 /// One memory base address register, or two that form a wide one.
 struct Bar {
     index: u8,
-    /// Index of the register after it.
-    end: u8,
-    address: u64,
+    registers: u8,
 }
 
 impl Bar {
     /// Returns the first memory register at or after `index`; it may turn out to be of size 0.
     fn next(function: &mut Function<'_>, index: u8) -> Option<Self> {
-        let is_memory = |low: u32| matches!(low & 7, 0 | 4);
-        let index = (index..COUNT).find(|index| is_memory(function.read(register(*index))))?;
-        let low = function.read(register(index));
-        let end = if low & 4 == 0 { index + 1 } else { index + 2 };
-        let high = if low & 4 == 0 { 0 } else { function.read(register(index + 1)) };
-        (end <= COUNT).then_some(Self { index, end, address: wide(low & ADDRESS, high) })
+        let mut candidates = (index..COUNT).map(|index| (index, function.read(register(index)) & 7));
+        let (index, kind) = candidates.find(|(_, kind)| matches!(kind, 0 | 4))?;
+        let registers = if kind == 4 { 2 } else { 1 };
+        (index + registers <= COUNT).then_some(Self { index, registers })
     }
 
-    /// Finds the size: the lowest address bit that keeps a one.
-    fn measure(&self, function: &mut Function<'_>) -> u64 {
-        let low = sticky_bits(function, register(self.index)) & ADDRESS;
-        let is_wide = self.end - self.index == 2;
-        let high = if is_wide { sticky_bits(function, register(self.index + 1)) } else { 0 };
-        let mask = wide(low, high);
-        mask & mask.wrapping_neg()
+    /// Returns the address that stands in the register, or the two, as `read` gives them.
+    fn value(&self, mut read: impl FnMut(u8) -> u32) -> u64 {
+        let high = if self.registers == 2 { read(register(self.index + 1)) } else { 0 };
+        u64::from(high) << 32 | u64::from(read(register(self.index)) & ADDRESS)
     }
 }
 
@@ -98,8 +96,4 @@ fn sticky_bits(function: &mut Function<'_>, register: u8) -> u32 {
 
 const fn register(index: u8) -> u8 {
     FIRST_REGISTER + 4 * index
-}
-
-fn wide(low: u32, high: u32) -> u64 {
-    u64::from(high) << 32 | u64::from(low)
 }

@@ -24,7 +24,6 @@ const HEADER_TYPE: u8 = 0x0c;
 const BUS_NUMBERS: u8 = 0x18;
 
 /// Mapped configuration space of segment 0.
-#[derive(Clone, Debug)]
 pub(super) struct Ecam {
     /// Address of bus 0, whether or not bus 0 is within `buses`.
     base: u64,
@@ -32,16 +31,16 @@ pub(super) struct Ecam {
 }
 
 impl Ecam {
-    /// Looks for a microvm's.
-    pub(super) fn of_microvm(physical: &mut dyn Physical) -> Option<Self> {
-        let is_there = physical.read_u32(PhysAddr(MICROVM_ECAM)) == MICROVM_HOST_BRIDGE;
-        is_there.then_some(Self { base: MICROVM_ECAM, buses: 0..=u8::MAX })
+    /// Accepts what ACPI says if it makes sense.
+    pub(super) fn new(base: u64, buses: RangeInclusive<u8>) -> Option<Self> {
+        let is_sound = base != 0 && base < 1 << 52 && base.is_multiple_of(BUS_SIZE);
+        is_sound.then_some(Self { base, buses })
     }
 
-    /// Accepts what ACPI says if it makes sense.
-    pub(super) fn new(base: u64, first_bus: u8, last_bus: u8) -> Option<Self> {
-        let is_sound = base != 0 && base < 1 << 52 && base.is_multiple_of(BUS_SIZE);
-        is_sound.then_some(Self { base, buses: first_bus..=last_bus })
+    /// Looks for a microvm's.
+    fn of_microvm(physical: &mut dyn Physical) -> Option<Self> {
+        let is_there = physical.read_u32(PhysAddr(MICROVM_ECAM)) == MICROVM_HOST_BRIDGE;
+        is_there.then_some(Self { base: MICROVM_ECAM, buses: 0..=u8::MAX })
     }
 
     /// Returns the addresses that it takes.
@@ -69,8 +68,8 @@ impl<'a> ConfigSpace<'a> {
     ) -> Option<Self> {
         ports.write_u32(ADDRESS_PORT, ENABLE);
         let has_ports = ports.read_u32(ADDRESS_PORT) == ENABLE;
-        let ecam = if has_ports { None } else { ecam.or_else(|| Ecam::of_microvm(physical)) };
-        (has_ports || ecam.is_some()).then_some(Self { physical, ports, ecam })
+        let ecam = if has_ports { None } else { Some(ecam.or_else(|| Ecam::of_microvm(physical))?) };
+        Some(Self { physical, ports, ecam })
     }
 
     /// Calls `visit` with every function that is no bridge, on every bus that firmware numbered.
@@ -81,13 +80,14 @@ impl<'a> ConfigSpace<'a> {
         for bus in self.ecam.as_ref().map_or(0..=u8::MAX, |ecam| ecam.buses.clone()) {
             let mut has_more = false;
             for number in 0..=u8::MAX {
-                let is_first = number % 8 == 0;
-                if !is_reachable[usize::from(bus)] || !(is_first || has_more) {
+                if !is_reachable[usize::from(bus)] || number % 8 != 0 && !has_more {
                     continue;
                 }
                 let mut function = self.function(bus, number);
                 let header_type = function.header_type();
-                has_more = if is_first { header_type.is_some_and(|kind| kind & 0x80 != 0) } else { has_more };
+                if number % 8 == 0 {
+                    has_more = header_type.is_some_and(|kind| kind & 0x80 != 0);
+                }
                 match header_type.map(|kind| kind & 0x7f) {
                     Some(0) => visit(&mut function),
                     Some(1) => {
@@ -120,22 +120,27 @@ pub(super) struct Function<'a> {
 impl Function<'_> {
     /// Reads the aligned 32 bits that hold `register`; all ones where nothing answers.
     pub(super) fn read(&mut self, register: u8) -> u32 {
-        let register = register & !3;
-        if let Some(base) = self.mapped {
-            return self.physical.read_u32(PhysAddr(base + u64::from(register)));
+        match self.select(register) {
+            Some(at) => self.physical.read_u32(at),
+            None => self.ports.read_u32(DATA_PORT),
         }
-        self.ports.write_u32(ADDRESS_PORT, self.selector | u32::from(register));
-        self.ports.read_u32(DATA_PORT)
     }
 
     /// Writes the aligned 32 bits that hold `register`.
     pub(super) fn write(&mut self, register: u8, value: u32) {
-        let register = register & !3;
-        if let Some(base) = self.mapped {
-            return self.physical.write_u32(PhysAddr(base + u64::from(register)), value);
+        match self.select(register) {
+            Some(at) => self.physical.write_u32(at, value),
+            None => self.ports.write_u32(DATA_PORT, value),
         }
-        self.ports.write_u32(ADDRESS_PORT, self.selector | u32::from(register));
-        self.ports.write_u32(DATA_PORT, value);
+    }
+
+    /// Returns where a register is mapped, or selects it at the ports.
+    fn select(&mut self, register: u8) -> Option<PhysAddr> {
+        let register = u32::from(register & !3);
+        if self.mapped.is_none() {
+            self.ports.write_u32(ADDRESS_PORT, self.selector | register);
+        }
+        self.mapped.map(|base| PhysAddr(base + u64::from(register)))
     }
 
     /// Returns vendor (low half) and device.

@@ -7,11 +7,12 @@ use super::acpi::Tables;
 use super::bus::Physical;
 use super::resources::Resources;
 use abi::PhysAddr;
+use heapless::Vec;
 
 /// Most I/O APICs that are used.
-pub const MAX_IO_APICS: usize = 4;
+pub(super) const MAX_IO_APICS: usize = 4;
 /// Where the first I/O APIC of a PC is, if no table says.
-const DEFAULT: IoApic = IoApic { address: 0xfec0_0000, first_gsi: 0, pins: 0 };
+const USUAL_ADDRESS: u64 = 0xfec0_0000;
 /// Offset of the data register from the selecting register, and bytes of both.
 const DATA: u64 = 0x10;
 const SIZE: u64 = 0x20;
@@ -25,32 +26,39 @@ const MASKED: u32 = 1 << 16;
 /// The I/O APICs of the machine.
 #[derive(Debug)]
 pub struct IoApics {
-    io_apics: [IoApic; MAX_IO_APICS],
+    io_apics: Vec<IoApic, MAX_IO_APICS>,
     destination: u8,
 }
 
-/// One I/O APIC; `pins` is 0 if there is none.
-#[derive(Clone, Copy, Debug, Default)]
+/// One I/O APIC; `pins` is 0 if it is not there.
+#[derive(Debug)]
 pub(super) struct IoApic {
-    pub(super) address: u64,
-    pub(super) first_gsi: u32,
+    address: u64,
+    first_gsi: u32,
     pins: u32,
 }
 
 impl IoApics {
     /// Takes over those that the tables name, or the usual one if they name none, and masks every pin.
     pub(super) fn new(physical: &mut dyn Physical, tables: &Tables, resources: &Resources<'_>) -> Self {
-        let mut io_apics = tables.io_apics;
-        io_apics[0] = if io_apics[0].address == 0 { DEFAULT } else { io_apics[0] };
-        for io_apic in &mut io_apics {
-            io_apic.take_over(physical, resources);
+        let usual = [(USUAL_ADDRESS, 0)];
+        let named = if tables.io_apics.is_empty() { &usual[..] } else { &tables.io_apics };
+        let mut io_apics = Self { io_apics: Vec::new(), destination: resources.destination };
+        for &(address, first_gsi) in named {
+            if address.is_multiple_of(0x100) && !resources.is_memory(&(address..address + SIZE)) {
+                let mut io_apic = IoApic { address, first_gsi, pins: 0 };
+                let version = io_apic.read(physical, VERSION);
+                let is_there = !matches!(version, 0 | u32::MAX);
+                io_apic.pins = if is_there { ((version >> 16 & 0xff) + 1).min(MAX_PINS) } else { 0 };
+                (0..io_apic.pins).for_each(|pin| io_apic.write(physical, REDIRECTIONS + 2 * pin, MASKED));
+                io_apics.io_apics.push(io_apic).ok();
+            }
         }
-        Self { io_apics, destination: resources.interrupts.destination }
+        io_apics
     }
 
     /// Tells whether there is a pin for the global system interrupt `gsi`.
-    #[must_use]
-    pub fn has_gsi(&self, gsi: u32) -> bool {
+    pub(super) fn has_gsi(&self, gsi: u32) -> bool {
         self.find(gsi).is_some()
     }
 
@@ -73,18 +81,6 @@ impl IoApics {
 }
 
 impl IoApic {
-    fn take_over(&mut self, physical: &mut dyn Physical, resources: &Resources<'_>) {
-        let is_memory = resources.is_memory(&(self.address..self.address + SIZE));
-        if self.address != 0 && self.address.is_multiple_of(0x100) && !is_memory {
-            let version = self.read(physical, VERSION);
-            let is_there = !matches!(version, 0 | u32::MAX);
-            self.pins = if is_there { ((version >> 16 & 0xff) + 1).min(MAX_PINS) } else { 0 };
-        }
-        for pin in 0..self.pins {
-            self.write(physical, REDIRECTIONS + 2 * pin, MASKED);
-        }
-    }
-
     fn read(&self, physical: &mut dyn Physical, register: u32) -> u32 {
         physical.write_u32(PhysAddr(self.address), register);
         physical.read_u32(PhysAddr(self.address + DATA))

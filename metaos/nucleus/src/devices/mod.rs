@@ -6,7 +6,6 @@
 //! left switched off and counted. Only virtio is looked for.
 
 pub mod bus;
-pub mod interrupts;
 pub mod ioapic;
 pub mod rtc;
 
@@ -17,6 +16,8 @@ mod msix;
 mod resources;
 mod virtio_mmio;
 mod virtio_pci;
+
+pub use resources::{FIRST_EVENT_VECTOR, vector};
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,7 @@ pub struct Found {
 
 /// Finds the machine's virtio devices and fills `devices` from its start.
 ///
-/// Afterwards each device is reset, its interrupts reach the CPU at [`interrupts::vector`] of its events, and
+/// Afterwards each device is reset, its interrupts reach the CPU at [`vector`] of its events, and
 /// nothing but the driver's own steps (virtio 1.2, 3.1.1) is left to do.
 pub fn discover(
     physical: &mut dyn Physical,
@@ -78,16 +79,13 @@ pub fn discover(
         virtio_pci::find(&mut config, &mut resources, &mut |device| found.add(devices, device));
     }
     for transport in virtio_mmio::listed(request.command_line) {
-        let device = transport.set_up(physical, &found.io_apics, &mut resources);
-        found.add(devices, device);
+        found.add(devices, transport.set_up(physical, &found.io_apics, &mut resources));
     }
     // Only a microvm, which has no configuration ports, hides its transports; elsewhere PCI may decode there.
-    if found.count == 0 && !has_ports {
-        for transport in virtio_mmio::hidden(&found.io_apics, tables.is_present) {
-            let device = transport.set_up(physical, &found.io_apics, &mut resources);
-            if device.is_some() {
-                found.add(devices, device);
-            }
+    let is_microvm = found.count == 0 && !has_ports;
+    for transport in virtio_mmio::hidden(&found.io_apics, tables.is_present).filter(|_| is_microvm) {
+        if let Some(device) = transport.set_up(physical, &found.io_apics, &mut resources) {
+            found.add(devices, Some(device));
         }
     }
     found

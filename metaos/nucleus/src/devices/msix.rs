@@ -18,7 +18,6 @@ const FUNCTION_MASK: u32 = 1 << 30;
 const MASKED: u32 = 1;
 
 /// A function's MSI-X capability, checked.
-#[derive(Debug)]
 pub(super) struct Msix {
     capability: u8,
     entries: u32,
@@ -47,15 +46,14 @@ impl Msix {
     /// Takes events for the entries, writes the table and lets the function interrupt; returns the first event and
     /// how many. Memory decoding must be on.
     pub(super) fn enable(&self, function: &mut Function<'_>, resources: &mut Resources<'_>) -> (u32, u32) {
-        let (first, count) = resources.interrupts.take(self.entries);
+        let (first, count) = resources.take_events(self.entries);
         function.write(self.capability, ENABLE | FUNCTION_MASK);
         let mut words = self.table.clone().step_by(4);
         for index in 0..self.entries {
             // The guest may point a queue at any entry: those without an event are masked.
-            let (address, data) =
-                if index < count { resources.interrupts.message(first + index) } else { (0, 0) };
-            let mask = if index < count { 0 } else { MASKED };
-            for (word, at) in [address, 0, data, mask].into_iter().zip(&mut words) {
+            let (address, data) = resources.message(first + index);
+            let entry = if index < count { [address, 0, data, 0] } else { [0, 0, 0, MASKED] };
+            for (word, at) in entry.into_iter().zip(&mut words) {
                 function.physical.write_u32(PhysAddr(at), word);
             }
         }

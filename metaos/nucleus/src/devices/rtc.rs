@@ -18,9 +18,8 @@ const BINARY: u8 = 0x04;
 const FULL_DAY: u8 = 0x02;
 /// Hours, if they count to 12.
 const AFTERNOON: u8 = 0x80;
-/// An update lasts 2 ms at most; a port read takes at least a tenth of a microsecond.
+/// Most tries. An update lasts 2 ms at most; a port read takes at least a tenth of a microsecond.
 const MAX_WAITS: u32 = 40_000;
-const MAX_READINGS: u32 = 8;
 
 /// Reads the clock. Returns seconds since 1970-01-01T00:00:00Z; `None` if there is no clock or it shows nonsense.
 pub fn read(ports: &mut dyn Ports) -> Option<u64> {
@@ -28,21 +27,16 @@ pub fn read(ports: &mut dyn Ports) -> Option<u64> {
         return None;
     }
     // An update may start right after the check, so a reading counts once it came out twice.
-    let mut last = steady(ports)?;
-    for _ in 0..MAX_READINGS {
-        let next = steady(ports)?;
-        if next == last {
-            return seconds(next, register(ports, STATUS_B));
+    let mut last = None;
+    for _ in 0..MAX_WAITS {
+        let is_steady = register(ports, STATUS_A) & UPDATING == 0;
+        let shown = is_steady.then(|| TIME.map(|index| register(ports, index)));
+        if shown.is_some() && shown == last {
+            return seconds(shown?, register(ports, STATUS_B));
         }
-        last = next;
+        last = shown;
     }
     None
-}
-
-/// Reads all registers outside an update.
-fn steady(ports: &mut dyn Ports) -> Option<[u8; 7]> {
-    (0..MAX_WAITS).find(|_| register(ports, STATUS_A) & UPDATING == 0)?;
-    Some(TIME.map(|index| register(ports, index)))
 }
 
 fn register(ports: &mut dyn Ports, index: u8) -> u8 {

@@ -8,7 +8,7 @@ mod clock;
 mod mock;
 mod virtio_mmio;
 
-use super::{Found, Request, discover, interrupts};
+use super::{Found, Request, discover, vector};
 use abi::PhysAddr;
 use abi::boot::{Device, MAX_DEVICES, region, transport};
 use core::cell::RefCell;
@@ -110,7 +110,7 @@ fn a_device_without_addresses_gets_them_and_is_made_ready() {
     for entry in 0..4 {
         let at = 0xc000_0000 + 16 * u64::from(entry);
         let words = [0, 4, 8, 12].map(|word| machine.word(at + word));
-        assert_eq!(words, [0xfee0_3000, 0, u32::from(interrupts::vector(8 + entry)), 0]);
+        assert_eq!(words, [0xfee0_3000, 0, u32::from(vector(8 + entry)), 0]);
     }
 }
 

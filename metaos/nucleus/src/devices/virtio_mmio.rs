@@ -4,9 +4,8 @@
 //! lists them only in AML, which is not read here; there its fixed slots are looked at.
 
 use super::bus::Physical;
-use super::interrupts::vector;
 use super::ioapic::IoApics;
-use super::resources::Resources;
+use super::resources::{Resources, vector};
 use super::virtio_pci::add_window;
 use abi::PhysAddr;
 use abi::boot::{Device, Region, region, transport};
@@ -27,7 +26,7 @@ const MICROVM_LENGTH: u64 = 0x200;
 const MICROVM_TRANSPORTS: u32 = 24;
 
 /// A register block that may hold a device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Transport {
     base: u64,
     length: u64,
@@ -76,7 +75,7 @@ impl Transport {
         let (offset, length) = (offset + CONFIGURATION, length - u64::from(CONFIGURATION));
         device.regions[region::DEVICE] = Region { window, offset, length };
         if io_apics.has_gsi(self.gsi) {
-            (device.first_event, device.event_count) = resources.interrupts.take(1);
+            (device.first_event, device.event_count) = resources.take_events(1);
         }
         if device.event_count != 0 {
             io_apics.route(physical, self.gsi, vector(device.first_event));

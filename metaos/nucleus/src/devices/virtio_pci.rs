@@ -55,14 +55,22 @@ fn set_up(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<
     // Nothing may decode at the values in between while ranges are measured and moved.
     function.write(COMMAND, INTX_OFF);
     let bars = Bars::settle(function, resources)?;
-    let capabilities = Capabilities::read(function, &bars)?;
-    let mut device = capabilities.device()?;
+    let (mut device, msix) = read_capabilities(function, &bars)?;
+    let [common, notify, ..] = device.regions;
+    let mut windows = device.windows.iter().take(device.window_count as usize);
+    let is_shared = windows.any(|window| {
+        let pages = window.physical..window.physical + window.length;
+        msix.as_ref().is_some_and(|msix| msix.shares_page(&pages))
+    });
+    if common.length < COMMON_LENGTH || notify.length == 0 || is_shared {
+        return None;
+    }
     device.kind = kind(function)?;
     function.write(COMMAND, INTX_OFF | MEMORY);
     // A device that firmware used must not go on writing to its queues once it is bus master.
-    let status = capabilities.regions[region::COMMON].start + DEVICE_STATUS;
-    function.physical.write_u8(PhysAddr(status), 0);
-    if let Some(msix) = &capabilities.msix {
+    let common = device.windows[common.window as usize].physical + u64::from(common.offset);
+    function.physical.write_u8(PhysAddr(common + DEVICE_STATUS), 0);
+    if let Some(msix) = &msix {
         (device.first_event, device.event_count) = msix.enable(function, resources);
     }
     function.write(COMMAND, INTX_OFF | MEMORY | BUS_MASTER);
@@ -76,73 +84,53 @@ fn kind(function: &mut Function<'_>) -> Option<u32> {
     (kind != 0).then_some(kind)
 }
 
-/// The capabilities of a function that matter. A region's addresses are empty if it has none.
-#[derive(Debug, Default)]
-struct Capabilities {
-    regions: [Range<u64>; region::COUNT],
-    notify_multiplier: u32,
-    msix: Option<Msix>,
+/// Walks the capabilities: lays a window over each register block, and finds MSI-X. `None` if what they say does not
+/// fit the function's memory ranges.
+fn read_capabilities(function: &mut Function<'_>, bars: &Bars) -> Option<(Device, Option<Msix>)> {
+    let mut device = Device { transport: transport::VIRTIO_PCI, ..Device::default() };
+    let mut msix = None;
+    let has_list = function.read(COMMAND) & HAS_CAPABILITIES != 0;
+    let mut next = if has_list { function.read(CAPABILITIES).to_le_bytes()[0] } else { 0 };
+    for _ in 0..MAX_CAPABILITIES {
+        let at = next & !3;
+        if at < 0x40 {
+            break;
+        }
+        let (identifier, kind);
+        [identifier, next, _, kind] = function.read(at).to_le_bytes();
+        match (identifier, kind) {
+            (VENDOR_SPECIFIC, 1..=4) => add_region(&mut device, function, at, usize::from(kind - 1), bars)?,
+            (msix::IDENTIFIER, _) => msix = Some(Msix::read(function, at, bars)?),
+            _ => {}
+        }
+    }
+    Some((device, msix))
 }
 
-impl Capabilities {
-    /// Walks the list; `None` if what it says does not fit the function's memory ranges.
-    fn read(function: &mut Function<'_>, bars: &Bars) -> Option<Self> {
-        let mut found = Self::default();
-        let has_list = function.read(COMMAND) & HAS_CAPABILITIES != 0;
-        let mut next = if has_list { function.read(CAPABILITIES).to_le_bytes()[0] } else { 0 };
-        for _ in 0..MAX_CAPABILITIES {
-            let at = next & !3;
-            if at < 0x40 {
-                break;
-            }
-            let (identifier, kind);
-            [identifier, next, _, kind] = function.read(at).to_le_bytes();
-            match (identifier, kind) {
-                (VENDOR_SPECIFIC, 1..=4) => found.add_region(function, at, usize::from(kind - 1), bars)?,
-                (msix::IDENTIFIER, _) => found.msix = Some(Msix::read(function, at, bars)?),
-                _ => {}
-            }
-        }
-        Some(found)
+/// Reads a `virtio_pci_cap` (4.1.4). The first usable one of each type counts; those that name a reserved register or an
+/// I/O range are to be passed over.
+fn add_region(
+    device: &mut Device,
+    function: &mut Function<'_>,
+    at: u8,
+    index: usize,
+    bars: &Bars,
+) -> Option<()> {
+    let [bar, offset, length, multiplier] = [4, 8, 12, 16].map(|field| function.read(at.wrapping_add(field)));
+    let [bar, ..] = bar.to_le_bytes();
+    let Some(range) = bars.get(bar).filter(|_| device.regions[index].length == 0 && length != 0) else {
+        return Some(());
+    };
+    let region = bars.part(bar, offset, u64::from(length))?;
+    let pages = pages(&region);
+    if length > MAX_REGION || pages.start < range.start || range.end < pages.end {
+        return None;
     }
-
-    /// Reads a `virtio_pci_cap` (4.1.4). The first usable one of each type counts; those that name a reserved
-    /// register or an I/O range are to be passed over.
-    fn add_region(&mut self, function: &mut Function<'_>, at: u8, index: usize, bars: &Bars) -> Option<()> {
-        let [bar, offset, length, multiplier] =
-            [4, 8, 12, 16].map(|field| function.read(at.wrapping_add(field)));
-        let bar = bar.to_le_bytes()[0];
-        let Some(range) = bars.get(bar).filter(|_| self.regions[index].is_empty() && length != 0) else {
-            return Some(());
-        };
-        let region = bars.part(bar, offset, u64::from(length))?;
-        let pages = pages(&region);
-        if length > MAX_REGION || pages.start < range.start || range.end < pages.end {
-            return None;
-        }
-        self.regions[index] = region;
-        if index == region::NOTIFY {
-            self.notify_multiplier = multiplier;
-        }
-        Some(())
+    add_window(device, index, &region);
+    if index == region::NOTIFY {
+        device.notify_multiplier = multiplier;
     }
-
-    /// Lays a window over each region; `None` if a needed one is missing or shares a page with the MSI-X table.
-    fn device(&self) -> Option<Device> {
-        let [common, notify, ..] = &self.regions;
-        if common.end - common.start < COMMON_LENGTH || notify.is_empty() {
-            return None;
-        }
-        let notify_multiplier = self.notify_multiplier;
-        let mut device = Device { transport: transport::VIRTIO_PCI, notify_multiplier, ..Device::default() };
-        for (index, region) in self.regions.iter().enumerate().filter(|(_, region)| !region.is_empty()) {
-            if self.msix.as_ref().is_some_and(|msix| msix.shares_page(region)) {
-                return None;
-            }
-            add_window(&mut device, index, region);
-        }
-        Some(device)
-    }
+    Some(())
 }
 
 /// Adds a window of the whole pages that hold `range`, and the region `index` in it.

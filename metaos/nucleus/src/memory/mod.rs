@@ -1,23 +1,20 @@
 //! Physical memory and the one address space.
 
-pub mod entry;
+pub(crate) mod entry;
 mod frames;
 mod ranges;
 mod setup;
 mod tables;
 mod window;
 
-pub use frames::Frames;
-pub use ranges::{UserRange, check_access};
-pub use tables::Tables;
+pub(crate) use ranges::{UserRange, check_access};
 
 /// Memory: the free frames and the tables that map the others.
-#[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Free frames.
-    pub frames: Frames,
+    pub(crate) frames: frames::Frames,
     /// Page tables.
-    pub tables: Tables,
+    pub(crate) tables: tables::Tables,
     /// What the temporary window shows.
     shown: entry::Entry,
     /// Highest physical address of this CPU (SDM 3A 4.1.4): more would set reserved bits of an entry.

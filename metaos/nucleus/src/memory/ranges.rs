@@ -5,19 +5,18 @@
 
 use super::Memory;
 use super::entry::{Entry, Kind, LARGE};
-use super::tables::{LEVEL_LARGE, LEVEL_PAGE};
-use crate::privileged;
+use super::tables::{LEVEL_LARGE, LEVEL_PAGE, Slot};
+use crate::privileged::flush_page;
 use abi::address::LARGE_PAGE_SIZE;
 use abi::layout::{LOWEST, USER_END};
 use abi::{Access, Error, PAGE_SIZE};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const LARGE_PAGE: u64 = LARGE_PAGE_SIZE as u64;
-const PAGES_IN_LARGE: usize = LARGE_PAGE_SIZE / PAGE_SIZE;
 
 /// A checked range of whole pages that ring 3 may map.
-#[derive(Clone, Copy, Debug)]
-pub struct UserRange {
+#[derive(Clone, Copy)]
+pub(crate) struct UserRange {
     start: u64,
     end: u64,
 }
@@ -28,22 +27,19 @@ impl UserRange {
     /// # Errors
     ///
     /// [`Error::Misaligned`], [`Error::BadLength`] or [`Error::BadAddress`].
-    pub fn new(start: u64, length: u64) -> Result<Self, Error> {
+    pub(crate) fn new(start: u64, length: u64) -> Result<Self, Error> {
         if !start.is_multiple_of(PAGE) || !length.is_multiple_of(PAGE) {
             return Err(Error::Misaligned);
         }
-        let end = start.checked_add(length).ok_or(Error::BadLength)?;
-        if length == 0 {
-            return Err(Error::BadLength);
-        }
+        let end = start.checked_add(length).filter(|end| *end != start).ok_or(Error::BadLength)?;
         if start < LOWEST.0 || end > USER_END.0 {
             return Err(Error::BadAddress);
         }
         Ok(Self { start, end })
     }
 
-    const fn pages(self) -> usize {
-        ((self.end - self.start) / PAGE) as usize
+    const fn length(self) -> u64 {
+        self.end - self.start
     }
 }
 
@@ -52,16 +48,12 @@ impl UserRange {
 /// # Errors
 ///
 /// [`Error::WritableAndExecutable`] or [`Error::BadAccess`].
-pub fn check_access(bits: u64) -> Result<Access, Error> {
-    let bits = u32::try_from(bits).map_err(|_| Error::BadAccess)?;
-    let access = Access::from_bits(bits).ok_or(Error::BadAccess)?;
+pub(crate) fn check_access(bits: u64) -> Result<Access, Error> {
+    let access = u32::try_from(bits).ok().and_then(Access::from_bits).ok_or(Error::BadAccess)?;
     if access.is_writable_and_executable() {
         return Err(Error::WritableAndExecutable);
     }
-    if !access.is_empty() && !access.contains(Access::READ) {
-        return Err(Error::BadAccess);
-    }
-    Ok(access)
+    if access.is_empty() || access.contains(Access::READ) { Ok(access) } else { Err(Error::BadAccess) }
 }
 
 impl Memory {
@@ -70,33 +62,15 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::AlreadyMapped`], [`Error::OutOfMemory`], [`Error::OutOfTables`].
-    pub fn map(&mut self, range: UserRange, access: Access) -> Result<(), Error> {
-        self.map_as(range, access, Kind::Anonymous)
-    }
-
-    /// As [`Self::map`], for memory that no call of ring 3 may change.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::map`].
-    pub fn map_fixed(&mut self, range: UserRange, access: Access) -> Result<(), Error> {
-        self.map_as(range, access, Kind::Fixed)
-    }
-
-    fn map_as(&mut self, range: UserRange, access: Access, kind: Kind) -> Result<(), Error> {
-        self.expect_unmapped(range)?;
-        if range.pages() > self.frames.free() {
+    pub(crate) fn map(&mut self, range: UserRange, access: Access, kind: Kind) -> Result<(), Error> {
+        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
+        if range.length() / PAGE > self.frames.free as u64 {
             return Err(Error::OutOfMemory);
         }
         let mut address = range.start;
         while address < range.end {
-            match self.map_next(address, range.end, access, kind) {
-                Ok(bytes) => address += bytes,
-                Err(error) => {
-                    self.discard(UserRange { start: range.start, end: address });
-                    return Err(error);
-                }
-            }
+            let entry = Entry::user(0, access, kind);
+            address += self.map_next(address, range.end, entry).inspect_err(|_| self.discard(range))?;
         }
         Ok(())
     }
@@ -106,42 +80,28 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::Misaligned`] if `alignment` is not a power of two, and those of [`Self::map`].
-    pub fn map_dma(&mut self, range: UserRange, alignment: u64) -> Result<u64, Error> {
+    pub(crate) fn map_dma(&mut self, range: UserRange, alignment: u64) -> Result<u64, Error> {
         if !alignment.is_power_of_two() {
             return Err(Error::Misaligned);
         }
-        self.expect_unmapped(range)?;
-        let alignment = usize::try_from(alignment.div_ceil(PAGE)).map_err(|_| Error::OutOfMemory)?;
-        let run = self.frames.allocate_run(range.pages(), alignment).ok_or(Error::OutOfMemory)?;
-        for page in 0..range.pages() as u64 {
-            let frame = run + page * PAGE;
-            self.clear_frame(frame);
-            let entry = Entry::user(frame, Access::READ_WRITE, Kind::Dma);
-            if let Err(error) = self.tables.set(range.start + page * PAGE, LEVEL_PAGE, entry) {
-                self.frames.release(frame, range.pages() - page as usize);
-                self.discard(UserRange { start: range.start, end: range.start + page * PAGE });
-                return Err(error);
-            }
-        }
+        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
+        let run = self.take_run(range.length(), alignment).ok_or(Error::OutOfMemory)?;
+        let entry = Entry::user(run, Access::READ_WRITE, Kind::Dma);
+        self.map_frames(range, entry).inspect_err(|_| self.frames.release(run..run + range.length()))?;
         Ok(run)
     }
 
-    /// Maps frames that stay where they are: device windows and what the nucleus shares with ring 3.
+    /// Maps adjacent frames from that of `entry` on: device windows and what is shared with ring 3 among them.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyMapped`], [`Error::OutOfTables`].
-    pub fn map_frames(&mut self, range: UserRange, entry: Entry) -> Result<(), Error> {
-        self.expect_unmapped(range)?;
-        for offset in (0..range.end - range.start).step_by(PAGE_SIZE) {
-            if let Err(error) = self.tables.set(range.start + offset, LEVEL_PAGE, Entry(entry.0 + offset)) {
-                let done = UserRange { start: range.start, end: range.start + offset };
-                // The frames are not ours to free.
-                self.for_each_entry(done, |memory, address, _, level| {
-                    memory.replace(address, level, Entry::EMPTY);
-                });
-                return Err(error);
-            }
+    /// [`Error::AlreadyMapped`], [`Error::OutOfTables`]. The frames stay the caller's.
+    pub(crate) fn map_frames(&mut self, range: UserRange, entry: Entry) -> Result<(), Error> {
+        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
+        for offset in (0..range.length()).step_by(PAGE_SIZE) {
+            let outcome = self.tables.set(range.start + offset, LEVEL_PAGE, Entry(entry.0 + offset));
+            let undo = |memory: &mut Self, address, slot| memory.replace(address, slot, Entry::EMPTY);
+            outcome.inspect_err(|_| self.for_each(range, undo))?;
         }
         Ok(())
     }
@@ -151,11 +111,11 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::NotMapped`] if any page is not anonymous memory; [`Error::OutOfTables`].
-    pub fn protect(&mut self, range: UserRange, access: Access) -> Result<(), Error> {
-        self.expect_kinds(range, &[Kind::Anonymous])?;
+    pub(crate) fn protect(&mut self, range: UserRange, access: Access) -> Result<(), Error> {
+        self.expect(range, Error::NotMapped, |entry| entry.is(Kind::Anonymous))?;
         self.split_ends(range)?;
-        self.for_each_entry(range, |memory, address, entry, level| {
-            memory.replace(address, level, entry.with_access(access));
+        self.for_each(range, |memory, address, slot| {
+            memory.replace(address, slot, memory.tables.read(slot).with_access(access));
         });
         Ok(())
     }
@@ -165,96 +125,95 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::NotMapped`] if any page is of another kind; [`Error::OutOfTables`].
-    pub fn unmap(&mut self, range: UserRange) -> Result<(), Error> {
-        self.expect_kinds(range, &[Kind::Anonymous, Kind::Dma])?;
+    pub(crate) fn unmap(&mut self, range: UserRange) -> Result<(), Error> {
+        self.expect(range, Error::NotMapped, |entry| entry.is(Kind::Anonymous) || entry.is(Kind::Dma))?;
         self.split_ends(range)?;
         self.discard(range);
         Ok(())
     }
 
-    fn map_next(&mut self, address: u64, end: u64, access: Access, kind: Kind) -> Result<u64, Error> {
+    /// Maps a large page at `address` if it fits in before `end`, else a small one; `entry` lacks only the frame.
+    /// Returns its size.
+    fn map_next(&mut self, address: u64, end: u64, entry: Entry) -> Result<u64, Error> {
         if address.is_multiple_of(LARGE_PAGE)
             && end - address >= LARGE_PAGE
-            && let Some(run) = self.frames.allocate_run(PAGES_IN_LARGE, PAGES_IN_LARGE)
+            && let Some(run) = self.take_run(LARGE_PAGE, LARGE_PAGE)
         {
-            for page in 0..PAGES_IN_LARGE as u64 {
-                self.clear_frame(run + page * PAGE);
+            if self.tables.set(address, LEVEL_LARGE, entry.with(run | LARGE)).is_ok() {
+                // The CPU may remember the empty table that stood there (SDM 3A 4.10.3), which has another use next.
+                flush_page(address);
+                return Ok(LARGE_PAGE);
             }
-            let entry = Entry::user(run, access, kind).with(LARGE);
-            match self.tables.set(address, LEVEL_LARGE, entry) {
-                Ok(()) => return Ok(LARGE_PAGE),
-                // A table with other pages in it stands there; small pages fit in.
-                Err(_) => self.frames.release(run, PAGES_IN_LARGE),
-            }
+            // A table with other pages in it stands there; small pages fit in.
+            self.frames.release(run..run + LARGE_PAGE);
         }
-        let frame = self.frames.allocate().ok_or(Error::OutOfMemory)?;
-        self.clear_frame(frame);
-        let entry = Entry::user(frame, access, kind);
-        self.tables.set(address, LEVEL_PAGE, entry).inspect_err(|_| self.frames.release(frame, 1))?;
-        Ok(PAGE)
+        let frame = self.take_run(PAGE, PAGE).ok_or(Error::OutOfMemory)?;
+        let outcome = self.tables.set(address, LEVEL_PAGE, entry.with(frame));
+        outcome.inspect_err(|_| self.frames.release(frame..frame + PAGE)).map(|()| PAGE)
+    }
+
+    /// Takes zeroed, contiguous memory.
+    fn take_run(&mut self, length: u64, alignment: u64) -> Option<u64> {
+        let run = self.frames.allocate_run((length / PAGE) as usize, alignment.div_ceil(PAGE) as usize)?;
+        (run..run + length).step_by(PAGE_SIZE).for_each(|frame| self.clear_frame(frame));
+        Some(run)
     }
 
     /// Unmaps whatever is mapped in `range` and frees it. Large pages must lie wholly inside.
     fn discard(&mut self, range: UserRange) {
-        self.for_each_entry(range, |memory, address, entry, level| {
-            memory.replace(address, level, Entry::EMPTY);
-            memory.frames.release(entry.frame(), if level == LEVEL_LARGE { PAGES_IN_LARGE } else { 1 });
+        self.for_each(range, |memory, address, slot| {
+            let frame = memory.tables.read(slot).frame();
+            memory.replace(address, slot, Entry::EMPTY);
+            memory.frames.release(frame..frame + size(slot));
         });
     }
 
-    fn replace(&mut self, address: u64, level: u32, entry: Entry) {
-        self.tables.set(address, level, entry).expect("the tables above an entry that was found exist");
-        privileged::flush_page(address);
+    fn replace(&mut self, address: u64, slot: Slot, entry: Entry) {
+        self.tables.write(slot, entry);
+        flush_page(address);
     }
 
+    /// Splits the large pages that lie over an end of `range`.
     fn split_ends(&mut self, range: UserRange) -> Result<(), Error> {
-        for edge in [range.start, range.end] {
-            if edge % LARGE_PAGE != 0 {
-                self.tables.split(edge)?;
-                privileged::flush_page(edge);
+        for edge in [range.start, range.end].into_iter().filter(|edge| !edge.is_multiple_of(LARGE_PAGE)) {
+            self.tables.split(edge)?;
+            flush_page(edge);
+        }
+        Ok(())
+    }
+
+    fn expect(&self, range: UserRange, error: Error, is_fit: impl Fn(Entry) -> bool) -> Result<(), Error> {
+        let mut rest = range;
+        while let Some((_, slot)) = self.next_slot(&mut rest) {
+            if !is_fit(self.tables.read(slot)) {
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    fn expect_unmapped(&self, range: UserRange) -> Result<(), Error> {
-        let mut address = range.start;
-        while address < range.end {
-            let (entry, level) = self.tables.walk(address);
-            if entry != Entry::EMPTY {
-                return Err(Error::AlreadyMapped);
+    /// Calls `act` with address and slot of every entry in `range` that is taken.
+    fn for_each(&mut self, range: UserRange, mut act: impl FnMut(&mut Self, u64, Slot)) {
+        let mut rest = range;
+        while let Some((address, slot)) = self.next_slot(&mut rest) {
+            if self.tables.read(slot) != Entry::EMPTY {
+                act(self, address, slot);
             }
-            address = next_boundary(address, level);
         }
-        Ok(())
     }
 
-    fn expect_kinds(&self, range: UserRange, kinds: &[Kind]) -> Result<(), Error> {
-        let mut address = range.start;
-        while address < range.end {
-            let (entry, level) = self.tables.walk(address);
-            if entry == Entry::EMPTY || !kinds.contains(&entry.kind()) {
-                return Err(Error::NotMapped);
-            }
-            address = next_boundary(address, level);
-        }
-        Ok(())
-    }
-
-    fn for_each_entry(&mut self, range: UserRange, mut act: impl FnMut(&mut Self, u64, Entry, u32)) {
-        let mut address = range.start;
-        while address < range.end {
-            let (entry, level) = self.tables.walk(address);
-            if entry != Entry::EMPTY {
-                act(self, address, entry, level);
-            }
-            address = next_boundary(address, level);
-        }
+    /// Takes what one entry decides about from the start of `rest`.
+    fn next_slot(&self, rest: &mut UserRange) -> Option<(u64, Slot)> {
+        let address = rest.start;
+        (address < rest.end).then(|| {
+            let slot = self.tables.find(address);
+            rest.start = (address & !(size(slot) - 1)) + size(slot);
+            (address, slot)
+        })
     }
 }
 
-/// Returns the first address above `address` that another entry of `level` decides about.
-const fn next_boundary(address: u64, level: u32) -> u64 {
-    let size = PAGE << (9 * level);
-    (address & !(size - 1)) + size
+/// Returns how many bytes an entry in `slot` decides about.
+const fn size(slot: Slot) -> u64 {
+    PAGE << (9 * slot.level)
 }

@@ -3,8 +3,9 @@
 //! All table frames come from one contiguous pool that is reserved at boot, so the nucleus reaches each of them
 //! through a fixed window of its own and needs no map of all memory; no other frame is ever a page table.
 
-use super::entry::{Entry, LARGE, PRESENT, USER};
+use super::entry::{Entry, LARGE, PRESENT};
 use abi::{Error, PAGE_SIZE};
+use core::ops::Range;
 use core::ptr;
 
 const ENTRIES: usize = 512;
@@ -15,31 +16,36 @@ pub(super) const LEVEL_LARGE: u32 = 1;
 const LEVEL_ROOT: u32 = 3;
 
 /// The pool of table frames and the one root.
-#[derive(Debug)]
-pub struct Tables {
-    /// Physical address of the pool.
-    pool: u64,
+pub(crate) struct Tables {
+    /// Physical addresses of the pool.
+    pool: Range<u64>,
     /// Where the nucleus sees the pool now.
     view: u64,
-    frames: usize,
-    used: usize,
+    /// First frame of the pool that was never used.
+    unused: u64,
     /// Heads a list of tables that were given back, linked by their first entry; 0: none.
     free: u64,
-    free_count: usize,
     root: u64,
 }
 
+/// Where an entry stands.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    table: u64,
+    position: usize,
+    pub(super) level: u32,
+}
+
 impl Tables {
-    /// Makes an empty address space from `frames` contiguous frames at physical address `pool`, which the nucleus
-    /// sees at `view` for now.
+    /// Makes an empty address space from the frames of `pool` (two at least), which the nucleus sees at `view` for
+    /// now.
     ///
     /// # Safety
     ///
     /// The frames are ours alone, and mapped writable at `view` as long as [`Self::move_to`] does not say otherwise.
-    #[must_use]
-    pub unsafe fn new(pool: u64, frames: usize, view: u64) -> Self {
-        let mut tables = Self { pool, view, frames, used: 0, free: 0, free_count: 0, root: 0 };
-        tables.root = tables.allocate().unwrap_or(0);
+    pub(crate) unsafe fn new(pool: Range<u64>, view: u64) -> Self {
+        let mut tables = Self { unused: pool.start, pool, view, free: 0, root: 0 };
+        tables.root = tables.allocate().expect("a pool has more than one frame");
         tables
     }
 
@@ -48,151 +54,127 @@ impl Tables {
     /// # Safety
     ///
     /// The pool is mapped writable there, for good.
-    pub unsafe fn move_to(&mut self, view: u64) {
+    pub(crate) unsafe fn move_to(&mut self, view: u64) {
         self.view = view;
     }
 
     /// Returns the physical address of the root table.
-    #[must_use]
-    pub const fn root(&self) -> u64 {
+    pub(crate) const fn root(&self) -> u64 {
         self.root
     }
 
-    /// Returns physical start and number of frames of the pool.
-    #[must_use]
-    pub const fn pool(&self) -> (u64, usize) {
-        (self.pool, self.frames)
+    /// Returns the entry that decides about `address`; an empty one where a table is missing.
+    pub(crate) fn entry(&self, address: u64) -> Entry {
+        self.read(self.find(address))
     }
 
-    /// Returns how many table frames are left.
-    #[must_use]
-    pub const fn left(&self) -> usize {
-        self.frames - self.used + self.free_count
-    }
-
-    /// Returns the entry that decides about `address`, and its level; an empty one where a table is missing.
-    #[must_use]
-    pub fn walk(&self, address: u64) -> (Entry, u32) {
-        let mut table = self.root;
-        let mut level = LEVEL_ROOT;
+    /// Finds where the entry stands that decides about `address`.
+    pub(super) fn find(&self, address: u64) -> Slot {
+        let mut slot = slot(self.root, address, LEVEL_ROOT);
         loop {
-            let entry = self.read(table, index(address, level));
-            if level == LEVEL_PAGE || entry.has(LARGE) || !entry.has(PRESENT) {
-                return (entry, level);
+            let entry = self.read(slot);
+            if slot.level == LEVEL_PAGE || entry.has(LARGE) || !entry.has(PRESENT) {
+                return slot;
             }
-            table = entry.frame();
-            level -= 1;
+            slot = self::slot(entry.frame(), address, slot.level - 1);
         }
     }
 
-    /// Writes the entry of `address` at `level`, making the tables above it as needed.
+    /// Writes the entry of `address` at `level`, making the tables above it as needed. A table that stands where a
+    /// large page shall be goes back if it is empty; what the CPU remembers of it is the caller's to flush.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfTables`]; [`Error::AlreadyMapped`] if a large page stands where a table would have to.
-    pub fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
-        let mut table = self.root;
-        for upper in (level + 1..=LEVEL_ROOT).rev() {
-            let position = index(address, upper);
-            let mut next = self.read(table, position);
+    /// [`Error::OutOfTables`]; [`Error::AlreadyMapped`] if a large page stands where a table would have to, or a table
+    /// that is not empty where a large page would have to.
+    pub(super) fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
+        let mut slot = slot(self.root, address, LEVEL_ROOT);
+        while slot.level > level {
+            let mut next = self.read(slot);
             if next == Entry::EMPTY {
-                let user = if address >> 63 == 0 { USER } else { 0 };
-                next = Entry::table(self.allocate().ok_or(Error::OutOfTables)?, user);
-                self.write(table, position, next);
+                next = Entry::table(self.allocate().ok_or(Error::OutOfTables)?, address);
+                self.write(slot, next);
             } else if next.has(LARGE) || !next.has(PRESENT) {
                 return Err(Error::AlreadyMapped);
             }
-            table = next.frame();
+            slot = self::slot(next.frame(), address, slot.level - 1);
         }
-        let position = index(address, level);
-        let old = self.read(table, position);
-        if level == LEVEL_LARGE && old != Entry::EMPTY && !old.has(LARGE) {
-            // A table that stands where a large page shall be goes back once it is empty.
-            if !self.is_table_empty(old) {
+        let old = self.read(slot);
+        if level == LEVEL_LARGE && old.has(PRESENT) && !old.has(LARGE) {
+            if self.entries(old.frame()).any(|part| self.read(part) != Entry::EMPTY) {
                 return Err(Error::AlreadyMapped);
             }
             self.release(old.frame());
         }
-        self.write(table, position, entry);
+        self.write(slot, entry);
         Ok(())
     }
 
-    /// Replaces the large page at `address` by a table that maps the same memory.
+    /// Replaces the large page at `address`, if there is one, by a table that maps the same memory.
     ///
     /// # Errors
     ///
     /// [`Error::OutOfTables`]; nothing is changed then.
-    pub fn split(&mut self, address: u64) -> Result<(), Error> {
-        let (large, level) = self.walk(address);
-        if level != LEVEL_LARGE || !large.has(LARGE) {
-            return Ok(());
+    pub(super) fn split(&mut self, address: u64) -> Result<(), Error> {
+        let slot = self.find(address);
+        let large = self.read(slot);
+        if large.has(LARGE) {
+            let table = self.allocate().ok_or(Error::OutOfTables)?;
+            for part in self.entries(table) {
+                self.write(part, large.part(part.position));
+            }
+            self.write(slot, Entry::table(table, address));
         }
-        let table = self.allocate().ok_or(Error::OutOfTables)?;
-        for part in 0..ENTRIES {
-            self.write(table, part, large.part(part as u64));
-        }
-        let directory = self.table_above_page(address);
-        let user = if address >> 63 == 0 { USER } else { 0 };
-        self.write(directory, index(address, LEVEL_LARGE), Entry::table(table, user));
         Ok(())
     }
 
-    /// Returns the page directory that holds the entry for the 2 MiB at `address`, which [`Self::walk`] has found.
-    fn table_above_page(&self, address: u64) -> u64 {
-        let pdpt = self.read(self.root, index(address, 3)).frame();
-        self.read(pdpt, index(address, 2)).frame()
+    /// Reads an entry.
+    pub(super) fn read(&self, slot: Slot) -> Entry {
+        // SAFETY: `at` points into the pool, mapped by the promise of `new` and `move_to`. Volatile, because the
+        // CPU sets accessed and dirty bits behind the compiler's back.
+        Entry(unsafe { ptr::read_volatile(self.at(slot)) })
     }
 
-    fn is_table_empty(&self, entry: Entry) -> bool {
-        entry.has(PRESENT) && (0..ENTRIES).all(|position| self.read(entry.frame(), position) == Entry::EMPTY)
+    /// Writes an entry in a slot that was found.
+    pub(super) fn write(&mut self, slot: Slot, entry: Entry) {
+        // SAFETY: as for `read`; tables belong to this structure alone, which is borrowed mutably. Whether the new
+        // entry keeps the promises of the address space is what the callers in this folder answer for.
+        unsafe { ptr::write_volatile(self.at(slot), entry.0) }
     }
 
     fn allocate(&mut self) -> Option<u64> {
-        let table = if self.free != 0 {
-            let table = self.free;
-            self.free = self.read(table, 0).0;
-            self.free_count -= 1;
-            table
-        } else if self.used < self.frames {
-            self.used += 1;
-            self.pool + ((self.used - 1) * PAGE_SIZE) as u64
+        let table = if self.free == 0 { self.unused } else { self.free };
+        if self.free != 0 {
+            self.free = self.read(Slot { table, position: 0, level: 0 }).0;
+        } else if self.pool.contains(&table) {
+            self.unused += PAGE_SIZE as u64;
         } else {
             return None;
-        };
-        for position in 0..ENTRIES {
-            self.write(table, position, Entry::EMPTY);
         }
+        self.entries(table).for_each(|slot| self.write(slot, Entry::EMPTY));
         Some(table)
     }
 
     fn release(&mut self, table: u64) {
-        self.write(table, 0, Entry(self.free));
+        self.write(Slot { table, position: 0, level: 0 }, Entry(self.free));
         self.free = table;
-        self.free_count += 1;
     }
 
-    fn read(&self, table: u64, position: usize) -> Entry {
-        // SAFETY: `slot` points into the pool, mapped by the promise of `new` and `move_to`. Volatile, because the
-        // CPU sets accessed and dirty bits behind the compiler's back.
-        Entry(unsafe { ptr::read_volatile(self.slot(table, position)) })
+    /// Returns the slots of a page table.
+    fn entries(&self, table: u64) -> impl Iterator<Item = Slot> + use<> {
+        (0..ENTRIES).map(move |position| Slot { table, position, level: LEVEL_PAGE })
     }
 
-    fn write(&mut self, table: u64, position: usize, entry: Entry) {
-        // SAFETY: as for `read`; tables belong to this structure alone, which is borrowed mutably. Whether the new
-        // entry keeps the promises of the address space is what the callers in this folder answer for.
-        unsafe { ptr::write_volatile(self.slot(table, position), entry.0) }
-    }
-
-    fn slot(&self, table: u64, position: usize) -> *mut u64 {
-        let offset = table - self.pool;
-        assert!(offset < (self.frames * PAGE_SIZE) as u64 && position < ENTRIES, "a table outside the pool");
-        ptr::with_exposed_provenance_mut((self.view + offset) as usize + position * size_of::<u64>())
+    fn at(&self, slot: Slot) -> *mut u64 {
+        assert!(self.pool.contains(&slot.table), "a table outside the pool");
+        let table = self.view + (slot.table - self.pool.start);
+        ptr::with_exposed_provenance_mut(table as usize + slot.position * size_of::<u64>())
     }
 }
 
-/// Returns the index of `address` in a table of `level`.
-const fn index(address: u64, level: u32) -> usize {
-    (address >> (12 + 9 * level)) as usize % ENTRIES
+/// Returns the slot of `address` in a table of `level`.
+const fn slot(table: u64, address: u64, level: u32) -> Slot {
+    Slot { table, position: (address >> (12 + 9 * level)) as usize % ENTRIES, level }
 }
 
 #[cfg(test)]
@@ -208,7 +190,7 @@ mod tests {
         // SAFETY: the layout is not empty.
         let view = unsafe { alloc_zeroed(layout) }.expose_provenance() as u64;
         // SAFETY: the frames were allocated for this test alone and are leaked; physical addresses are made up.
-        unsafe { Tables::new(0x10_0000, frames, view) }
+        unsafe { Tables::new(0x10_0000..0x10_0000 + (frames * PAGE_SIZE) as u64, view) }
     }
 
     fn page(frame: u64) -> Entry {
@@ -219,9 +201,10 @@ mod tests {
     fn a_page_that_was_set_is_found() {
         let mut tables = tables(8);
         tables.set(0x7000_0000_1000, LEVEL_PAGE, page(0x5000)).unwrap();
-        assert_eq!(tables.walk(0x7000_0000_1fff), (page(0x5000), LEVEL_PAGE));
-        assert_eq!(tables.walk(0x7000_0000_2000), (Entry::EMPTY, LEVEL_PAGE));
-        assert_eq!(tables.walk(0x1000), (Entry::EMPTY, LEVEL_ROOT));
+        let walk = |address| (tables.entry(address), tables.find(address).level);
+        assert_eq!(walk(0x7000_0000_1fff), (page(0x5000), LEVEL_PAGE));
+        assert_eq!(walk(0x7000_0000_2000), (Entry::EMPTY, LEVEL_PAGE));
+        assert_eq!(walk(0x1000), (Entry::EMPTY, LEVEL_ROOT));
     }
 
     #[test]
@@ -229,8 +212,9 @@ mod tests {
         let mut tables = tables(8);
         tables.set(0x7000_0020_0000, LEVEL_LARGE, page(0x60_0000).with(LARGE)).unwrap();
         tables.split(0x7000_0020_3000).unwrap();
-        assert_eq!(tables.walk(0x7000_0020_3000), (page(0x60_3000), LEVEL_PAGE));
-        assert_eq!(tables.walk(0x7000_003f_f000), (page(0x7f_f000), LEVEL_PAGE));
+        assert_eq!(tables.entry(0x7000_0020_3000), page(0x60_3000));
+        assert_eq!(tables.entry(0x7000_003f_f000), page(0x7f_f000));
+        assert_eq!(tables.find(0x7000_0020_3000).level, LEVEL_PAGE);
     }
 
     #[test]
@@ -241,7 +225,10 @@ mod tests {
         assert_eq!(tables.set(0x7000_0000_0000, LEVEL_LARGE, large), Err(Error::AlreadyMapped));
         tables.set(0x7000_0000_0000, LEVEL_PAGE, Entry::EMPTY).unwrap();
         tables.set(0x7000_0000_0000, LEVEL_LARGE, large).unwrap();
-        assert_eq!(tables.left(), 2);
+        // Of the five, the root, two on the way, and the one given back.
+        tables.set(0x7000_4000_0000, LEVEL_LARGE, large).unwrap();
+        tables.set(0x7000_8000_0000, LEVEL_LARGE, large).unwrap();
+        assert_eq!(tables.set(0x7000_c000_0000, LEVEL_LARGE, large), Err(Error::OutOfTables));
     }
 
     #[test]

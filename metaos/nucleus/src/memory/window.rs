@@ -1,4 +1,7 @@
 //! The temporary window: one page of the upper half through which the nucleus reaches a frame it has not mapped.
+//!
+//! It shows memory only while that is being zeroed, so that no frame which ring 3 makes executable later can be written
+//! through it.
 
 use super::Memory;
 use super::entry::{Entry, NO_EXECUTE, UNCACHED, WRITABLE};
@@ -7,48 +10,47 @@ use crate::devices::bus::Physical;
 use crate::layout::WINDOW;
 use crate::privileged;
 use abi::{PAGE_SIZE, PhysAddr};
-use core::ptr;
+use core::{mem, ptr};
 
 impl Memory {
     /// Fills a frame with zeros.
-    pub fn clear_frame(&mut self, frame: u64) {
-        self.show(frame, 0);
+    pub(crate) fn clear_frame(&mut self, frame: u64) {
+        self.show(Entry::supervisor(frame, WRITABLE | NO_EXECUTE));
         let page: *mut u64 = ptr::with_exposed_provenance_mut(WINDOW as usize);
         // SAFETY: the window shows a whole frame, writable and aligned; it belongs to whoever asked, and nobody
         // else uses the window meanwhile, since it is reached only through this structure.
         unsafe { ptr::write_bytes(page, 0, PAGE_SIZE / size_of::<u64>()) }
+        self.show(Entry::EMPTY);
     }
 
-    /// Lets the window show `frame`.
-    fn show(&mut self, frame: u64, flags: u64) {
-        let entry = Entry::supervisor(frame, WRITABLE | NO_EXECUTE | flags);
-        if entry == self.shown {
-            return;
+    fn show(&mut self, entry: Entry) {
+        let before = mem::replace(&mut self.shown, entry);
+        if before != entry {
+            self.tables.set(WINDOW, LEVEL_PAGE, entry).expect("the window's tables were made at boot");
         }
-        self.shown = entry;
-        self.tables.set(WINDOW, LEVEL_PAGE, entry).expect("the window's tables were made at boot");
-        privileged::flush_page(WINDOW);
+        // The CPU remembers no entry that was not present (SDM 3A 4.10.2.3).
+        if before != entry && before != Entry::EMPTY {
+            privileged::flush_page(WINDOW);
+        }
     }
 
-    /// Returns where `at` is seen after the window shows its frame, uncached.
-    fn reach(&mut self, at: PhysAddr) -> usize {
-        self.show(at.page_start().0, UNCACHED);
-        WINDOW as usize + (at.0 as usize % PAGE_SIZE)
-    }
-
-    fn read<T: Copy>(&mut self, at: PhysAddr, otherwise: T) -> T {
+    /// Returns where the integer at `at` is seen, uncached; `None` if the CPU has no such address, or it is misaligned.
+    fn reach<T>(&mut self, at: PhysAddr) -> Option<*mut T> {
         if at.0 > self.highest_address || !at.is_aligned(size_of::<T>() as u64) {
-            return otherwise;
+            return None;
         }
-        let from: *const T = ptr::with_exposed_provenance(self.reach(at));
+        self.show(Entry::supervisor(at.page_start().0, WRITABLE | NO_EXECUTE | UNCACHED));
+        Some(ptr::with_exposed_provenance_mut(WINDOW as usize + at.0 as usize % PAGE_SIZE))
+    }
+
+    fn read<T>(&mut self, at: PhysAddr, otherwise: T) -> T {
         // SAFETY: the window shows the frame; the address is aligned, so the value lies in one page, and `T` is an
         // integer (the callers are below). Volatile, since devices change it.
-        unsafe { ptr::read_volatile(from) }
+        self.reach(at).map_or(otherwise, |from| unsafe { ptr::read_volatile(from) })
     }
 
-    fn write<T: Copy>(&mut self, at: PhysAddr, value: T) {
-        if at.0 <= self.highest_address && at.is_aligned(size_of::<T>() as u64) {
-            let to: *mut T = ptr::with_exposed_provenance_mut(self.reach(at));
+    fn write<T>(&mut self, at: PhysAddr, value: T) {
+        if let Some(to) = self.reach(at) {
             // SAFETY: as for reading; device discovery checks that what it writes to is device space.
             unsafe { ptr::write_volatile(to, value) }
         }

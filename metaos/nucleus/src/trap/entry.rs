@@ -5,144 +5,87 @@
 //! (precompiled `core` uses SSE), and calls [`super::handle`]. Stack from high to low addresses:
 //!
 //! ```text
-//! ss rsp rflags cs rip | error code or 0 | vector | rax rdx rcx rbx rsi rdi rbp r8 .. r15 | pad to 16 | FXSAVE 512
+//! ss rsp rflags cs rip | error code or 0 | vector | rflags rip r15 .. r8 rsp rbp rdi rsi rbx rcx rdx rax |
+//! pad to 16 | FXSAVE 512
 //! ```
 //!
-//! SYSCALL has no stack of its own: SWAPGS makes the block [`CALL_BLOCK`] reachable for three instructions, with
-//! interrupts off. A call from the gate goes to [`super::machine_call`] and back by SYSRET; one from anywhere else
+//! so that the registers stand in the order of the contract ([`abi::upcall::Registers`]). The way out writes `rsp`,
+//! `rip` and `rflags` of these over what the CPU pushed.
+//!
+//! SYSCALL has no stack of its own: SWAPGS makes the block [`CALL_BLOCK`] reachable for a few instructions, with
+//! interrupts off. A call from the gate goes to [`dispatch`] and back by SYSRET; one from anywhere else
 //! takes the way of a trap.
 
-use super::{FloatingPoint, TrapFrame, VECTOR_SYSCALL, handle, machine_call};
+use super::{FloatingPoint, TrapFrame, VECTOR_SYSCALL, handle};
+use crate::calls::dispatch;
 use crate::cpu::{USER_CODE, USER_DATA};
 use core::arch::global_asm;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Distance of two stubs, in bytes.
 const STUB_SIZE: u64 = 16;
 
 /// What the SYSCALL entry reaches through GS: top of the call stack, a slot for the caller's stack pointer, the
 /// return address of the gate.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct CallBlock {
-    stack_top: AtomicU64,
-    caller_stack: AtomicU64,
-    gate_return: AtomicU64,
-}
-
-static CALL_BLOCK: CallBlock = CallBlock {
-    stack_top: AtomicU64::new(0),
-    caller_stack: AtomicU64::new(0),
-    gate_return: AtomicU64::new(u64::MAX),
-};
+static CALL_BLOCK: [AtomicU64; 3] = [const { AtomicU64::new(u64::MAX) }; 3];
 
 global_asm!(
+    // From the vector on the stack to a whole frame; and back to what the CPU pushed. The copies are of `rflags`, `rip`
+    // and `rsp`, which the CPU pushed 32, 16 and 40 bytes above the vector.
     ".macro PUSH_REGISTERS",
-    "push rax",
-    "push rdx",
-    "push rcx",
-    "push rbx",
-    "push rsi",
-    "push rdi",
-    "push rbp",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
+    "push qword ptr [rsp + 32]; push qword ptr [rsp + 24]",
+    "push r15; push r14; push r13; push r12; push r11; push r10; push r9; push r8",
+    "push qword ptr [rsp + 120]; push rbp; push rdi; push rsi; push rbx; push rcx; push rdx; push rax",
     ".endm",
     ".macro POP_REGISTERS",
-    "pop r15",
-    "pop r14",
-    "pop r13",
-    "pop r12",
-    "pop r11",
-    "pop r10",
-    "pop r9",
-    "pop r8",
-    "pop rbp",
-    "pop rdi",
-    "pop rsi",
-    "pop rbx",
-    "pop rcx",
-    "pop rdx",
-    "pop rax",
+    "pop rax; pop rdx; pop rcx; pop rbx; pop rsi; pop rdi; pop rbp; pop qword ptr [rsp + 120]",
+    "pop r8; pop r9; pop r10; pop r11; pop r12; pop r13; pop r14; pop r15",
+    "pop qword ptr [rsp + 24]; pop qword ptr [rsp + 32]",
+    "add rsp, 16",
     ".endm",
 
-    ".section .text.trap_stubs, \"ax\"",
-    ".balign 16",
+    ".section .text.trap_stubs, \"ax\"; .balign 16",
     "trap_stubs:",
     ".set vector, 0",
     ".rept 256",
     // The CPU pushes an error code for 8, 10 to 14, 17, 21, 29 and 30 (SDM 3A table 6-1).
-    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)",
+    ".if vector > 30 || !((1 << vector) & {with_error_code})",
     "push 0",
     ".endif",
-    "push vector",
-    "jmp trap_common",
-    ".balign 16",
+    "push vector; jmp trap_common; .balign 16",
     ".set vector, vector + 1",
     ".endr",
 
     "trap_common:",
     "PUSH_REGISTERS",
-    "pushfq",
-    "and dword ptr [rsp], {keep}",
-    "popfq",
-    "mov rbx, rsp",
-    "mov rdi, rsp",
-    "sub rsp, 512",
-    "and rsp, -16",
-    "fxsave64 [rsp]",
-    "mov rsi, rsp",
-    "xor ebp, ebp",
-    "call {handle}",
-    "fxrstor64 [rsp]",
-    "mov rsp, rbx",
+    "pushfq; and dword ptr [rsp], {keep}; popfq",
+    "mov rbx, rsp; mov rdi, rsp",
+    "sub rsp, 512; and rsp, -16; fxsave64 [rsp]; mov rsi, rsp",
+    "xor ebp, ebp; call {handle}",
+    "mov rdi, rbx; mov rsi, rsp",
+    ".global resume",
+    "resume:",
+    "fxrstor64 [rsi]; mov rsp, rdi",
     "POP_REGISTERS",
-    "add rsp, 16",
     "iretq",
 
     ".global syscall_entry",
     "syscall_entry:",
-    "swapgs",
-    "mov gs:[8], rsp",
-    "mov rsp, gs:[0]",
-    "push {user_data}",
-    "push qword ptr gs:[8]",
-    "push r11",
-    "push {user_code}",
-    "push rcx",
-    "push 0",
-    "push {vector_syscall}",
-    "cmp rcx, gs:[16]",
-    "swapgs",
-    "jne trap_common",
+    "swapgs; mov gs:[8], rsp; mov rsp, gs:[0]",
+    "push {user_data}; push qword ptr gs:[8]; push r11; push {user_code}; push rcx",
+    "push 0; push {vector_syscall}",
+    "cmp rcx, gs:[16]; swapgs; jne trap_common",
     "PUSH_REGISTERS",
-    "mov rdi, rsp",
-    "sub rsp, 8",
-    "call {machine_call}",
-    "add rsp, 8",
+    "mov rdi, rsp; sub rsp, 8; xor ebp, ebp; call {dispatch}; add rsp, 8",
     "POP_REGISTERS",
-    // rcx and r11 still hold what SYSCALL put there: the gate's return address and the flags.
-    "mov rsp, [rsp + 40]",
-    "sysretq",
-
-    ".global resume",
-    "resume:",
-    "fxrstor64 [rsi]",
-    "mov rsp, rdi",
-    "POP_REGISTERS",
-    "add rsp, 16",
-    "iretq",
+    // rcx and r11 hold again what SYSCALL put there: the gate's return address and the flags.
+    "mov rsp, [rsp + 24]; sysretq",
     ".text",
+    with_error_code = const 0x6022_7d00,
     // All flags but AC (bit 18), DF (10) and NT (14).
     keep = const !0x4_4400_i32,
     handle = sym handle,
-    machine_call = sym machine_call,
+    dispatch = sym dispatch,
     user_data = const USER_DATA,
     user_code = const USER_CODE,
     vector_syscall = const VECTOR_SYSCALL,
@@ -158,26 +101,23 @@ unsafe extern "C" {
     ///
     /// `frame` names ring-3 selectors, a lower-half `rip` and flags that ring 3 may have; MXCSR in `floating_point` has
     /// no reserved bit set. Both lie where the next entry to ring 0 may overwrite them.
-    pub fn resume(frame: &TrapFrame, floating_point: &FloatingPoint) -> !;
+    pub(crate) fn resume(frame: &mut TrapFrame, floating_point: &FloatingPoint) -> !;
 }
 
 /// Returns the address of the SYSCALL entry.
-#[must_use]
-pub fn syscall_entry_address() -> u64 {
+pub(crate) fn syscall_entry_address() -> u64 {
     syscall_entry as *const () as u64
 }
 
 /// Returns the address of a vector's stub.
-#[must_use]
-pub(super) fn stub_address(vector: u8) -> u64 {
-    trap_stubs as *const () as u64 + STUB_SIZE * u64::from(vector)
+pub(super) fn stub_address(vector: u64) -> u64 {
+    trap_stubs as *const () as u64 + STUB_SIZE * vector
 }
 
 /// Says where the SYSCALL entry finds its stack and which return address marks a Machine call; returns the address of
 /// the block that the hidden GS base must point to.
-pub fn prepare_calls(stack_top: u64, gate_return: u64) -> u64 {
-    use core::sync::atomic::Ordering::Relaxed;
-    CALL_BLOCK.stack_top.store(stack_top, Relaxed);
-    CALL_BLOCK.gate_return.store(gate_return, Relaxed);
+pub(crate) fn prepare_calls(stack_top: u64, gate_return: u64) -> u64 {
+    CALL_BLOCK[0].store(stack_top, Relaxed);
+    CALL_BLOCK[2].store(gate_return, Relaxed);
     (&raw const CALL_BLOCK).expose_provenance() as u64
 }

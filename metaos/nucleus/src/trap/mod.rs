@@ -3,104 +3,100 @@
 #[cfg(not(test))]
 mod entry;
 #[cfg(test)]
-#[path = "entry_test.rs"]
+#[path = "tests/entry.rs"]
 mod entry;
-mod frame;
 
-pub use entry::{prepare_calls, resume, syscall_entry_address};
-pub use frame::{FloatingPoint, TrapFrame};
+pub(crate) use entry::{prepare_calls, resume, syscall_entry_address};
 
-use crate::cpu::Stack;
-use crate::devices::interrupts::FIRST_EVENT_VECTOR;
-use crate::{apic, calls, report, serial, state, upcall};
+use crate::cpu::{KERNEL_CODE, Stack, USER_CODE, USER_DATA};
+use crate::devices::FIRST_EVENT_VECTOR;
+use crate::{apic, privileged, report, serial, state, upcall};
 use abi::control::CrashKind;
 use abi::info::{EVENT_CONSOLE, EVENT_STOP, EVENTS};
-use x86_64::VirtAddr;
-use x86_64::structures::idt::InterruptDescriptorTable;
+use abi::upcall::{Registers, UpcallKind};
 
 /// Vector by which a frame of the SYSCALL instruction is known; no interrupt has it.
-pub const VECTOR_SYSCALL: u64 = 0x100;
+pub(crate) const VECTOR_SYSCALL: u64 = 0x100;
 /// Vector of the timer.
-pub const VECTOR_TIMER: u8 = 0x30;
+pub(crate) const VECTOR_TIMER: u64 = 0x30;
 /// Vector of spurious APIC interrupts.
-pub const VECTOR_SPURIOUS: u8 = 0xff;
+pub(crate) const VECTOR_SPURIOUS: u64 = 0xff;
 
-const VECTOR_DEBUG: u8 = 1;
-const VECTOR_NON_MASKABLE: u8 = 2;
-const VECTOR_DOUBLE_FAULT: u8 = 8;
+const VECTOR_NON_MASKABLE: u64 = 2;
+const VECTOR_DOUBLE_FAULT: u64 = 8;
 const VECTOR_PAGE_FAULT: u64 = 14;
-const VECTOR_MACHINE_CHECK: u8 = 18;
-const EXCEPTIONS: u64 = 32;
-const LAST_EVENT_VECTOR: u64 = FIRST_EVENT_VECTOR as u64 + EVENTS as u64 - 1;
-const CONSOLE: u64 = EVENT_CONSOLE as u64;
-const STOP: u64 = EVENT_STOP as u64;
+const VECTOR_MACHINE_CHECK: u64 = 18;
+const LAST_EXCEPTION: u64 = 31;
+const FIRST_EVENT: u64 = FIRST_EVENT_VECTOR as u64;
+const LAST_EVENT: u64 = FIRST_EVENT + EVENTS as u64 - 1;
+
+/// What an entry to ring 0 leaves on its stack.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct TrapFrame {
+    /// The interrupted registers; what stands here is resumed.
+    pub(crate) registers: Registers,
+    /// Vector.
+    pub(crate) vector: u64,
+    /// Error code, 0 for vectors that have none.
+    pub(crate) error_code: u64,
+    /// What the CPU pushed and takes back: the way out copies `rip`, `rflags` and `rsp` here.
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// x87, SSE and MXCSR state in FXSAVE64 form (SDM 1, 10.5.1).
+#[repr(C, align(16))]
+pub(crate) struct FloatingPoint(pub(crate) [u64; 64]);
+
+impl TrapFrame {
+    /// Makes a frame that resumes ring 3 with `registers`, whose `rip` and `rflags` have been checked.
+    pub(crate) fn of_ring_3(registers: Registers) -> Self {
+        Self { registers, cs: USER_CODE.into(), ss: USER_DATA.into(), ..Self::default() }
+    }
+
+    /// Tells whether ring 3 was interrupted.
+    pub(crate) const fn is_from_ring_3(&self) -> bool {
+        self.cs & 3 == 3
+    }
+}
 
 /// Makes the interrupt descriptor table: every vector on a stack of its own kind (precompiled code uses the red zone,
 /// so nothing may ever be pushed on an interrupted stack).
-#[must_use]
-pub fn descriptor_table() -> InterruptDescriptorTable {
-    let mut table = InterruptDescriptorTable::new();
-    /// Fills in one gate.
-    macro_rules! gate {
-        ($gate:expr, $vector:expr) => {
-            // SAFETY: the stub of the vector keeps the convention of a trap entry, and the stack is mapped.
-            unsafe {
-                $gate
-                    .set_handler_addr(VirtAddr::new_truncate(entry::stub_address($vector)))
-                    .set_stack_index(stack_of($vector) as u16 - 1)
-            };
-        };
-    }
-    gate!(table.divide_error, 0);
-    gate!(table.debug, VECTOR_DEBUG);
-    gate!(table.non_maskable_interrupt, VECTOR_NON_MASKABLE);
-    gate!(table.breakpoint, 3);
-    gate!(table.overflow, 4);
-    gate!(table.bound_range_exceeded, 5);
-    gate!(table.invalid_opcode, 6);
-    gate!(table.device_not_available, 7);
-    gate!(table.double_fault, VECTOR_DOUBLE_FAULT);
-    gate!(table.invalid_tss, 10);
-    gate!(table.segment_not_present, 11);
-    gate!(table.stack_segment_fault, 12);
-    gate!(table.general_protection_fault, 13);
-    gate!(table.page_fault, 14);
-    gate!(table.x87_floating_point, 16);
-    gate!(table.alignment_check, 17);
-    gate!(table.machine_check, VECTOR_MACHINE_CHECK);
-    gate!(table.simd_floating_point, 19);
-    gate!(table.virtualization, 20);
-    gate!(table.cp_protection_exception, 21);
-    gate!(table.vmm_communication_exception, 29);
-    gate!(table.security_exception, 30);
-    for vector in 32..=255 {
-        gate!(table[vector], vector);
-    }
-    // Ring 3 may raise none of them by INT: the privilege level of each gate stays 0, so it faults instead.
-    table
+pub(crate) fn descriptor_table() -> [[u64; 2]; 256] {
+    core::array::from_fn(|vector| {
+        let handler = entry::stub_address(vector as u64);
+        // An interrupt gate (SDM 3A 6.14.1): handler, code segment, interrupt stack, present, type. Ring 3 may raise
+        // none by INT: the privilege level of each gate is 0, so it faults instead.
+        let target = (handler & 0xffff) | u64::from(KERNEL_CODE) << 16 | (handler >> 16 & 0xffff) << 48;
+        [target | (stack_of(vector as u64) as u64) << 32 | 0x8e00 << 32, handler >> 32]
+    })
 }
 
-fn stack_of(vector: u8) -> Stack {
+const fn stack_of(vector: u64) -> Stack {
     match vector {
         VECTOR_NON_MASKABLE => Stack::NonMaskable,
         VECTOR_DOUBLE_FAULT => Stack::DoubleFault,
         VECTOR_MACHINE_CHECK => Stack::MachineCheck,
-        0..32 => Stack::Exception,
-        32.. => Stack::Interrupt,
+        0..=LAST_EXCEPTION => Stack::Exception,
+        _ => Stack::Interrupt,
     }
 }
 
 /// Handles a trap. `frame` and `floating_point` are what was interrupted; what stands there afterwards is resumed.
-extern "C" fn handle(frame: &mut TrapFrame, floating_point: &mut FloatingPoint) {
+extern "C" fn handle(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
     match frame.vector {
-        VECTOR_SYSCALL => upcall::foreign_syscall(frame, floating_point),
-        vector if vector < EXCEPTIONS => exception(frame, floating_point),
-        vector if vector == u64::from(VECTOR_TIMER) => {
+        VECTOR_SYSCALL => upcall::enter(UpcallKind::ForeignSyscall, frame, floating_point, 0),
+        0..=LAST_EXCEPTION => exception(frame, floating_point),
+        VECTOR_TIMER => {
             apic::end_of_interrupt();
             upcall::tick(frame, floating_point);
         }
-        vector @ 0x40..=LAST_EVENT_VECTOR => {
-            device(vector - u64::from(FIRST_EVENT_VECTOR));
+        event @ FIRST_EVENT..=LAST_EVENT => {
+            device((event - FIRST_EVENT) as usize);
             apic::end_of_interrupt();
         }
         // Spurious interrupts of the APIC or the legacy controller are not acknowledged (SDM 3A 11.9).
@@ -108,27 +104,22 @@ extern "C" fn handle(frame: &mut TrapFrame, floating_point: &mut FloatingPoint) 
     }
 }
 
-/// Handles a Machine call. The result goes to `rax` of the frame.
-extern "C" fn machine_call(frame: &mut TrapFrame) {
-    calls::dispatch(frame);
-}
-
-fn exception(frame: &mut TrapFrame, floating_point: &mut FloatingPoint) {
-    let address = if frame.vector == VECTOR_PAGE_FAULT { crate::privileged::fault_address() } else { 0 };
+fn exception(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
+    let address = if frame.vector == VECTOR_PAGE_FAULT { privileged::fault_address() } else { 0 };
     if !frame.is_from_ring_3() {
         report::nucleus_fault(frame, address);
     }
-    if frame.vector == u64::from(VECTOR_NON_MASKABLE) || frame.vector == u64::from(VECTOR_MACHINE_CHECK) {
+    if matches!(frame.vector, VECTOR_NON_MASKABLE | VECTOR_MACHINE_CHECK) {
         report::guest_crash(CrashKind::Fault, frame, address, "the hardware reported an error");
     }
-    upcall::fault(frame, floating_point, address);
+    upcall::enter(UpcallKind::Fault, frame, floating_point, address);
 }
 
 /// Turns a device's interrupt into a count.
-fn device(event: u64) {
+fn device(event: usize) {
     match event {
-        CONSOLE => serial::receive_console(),
-        STOP => serial::receive_control(),
-        _ => state::count_event(event as usize),
+        EVENT_CONSOLE => serial::receive_console(),
+        EVENT_STOP => serial::receive_control(),
+        _ => state::count_event(event),
     }
 }
