@@ -1,4 +1,4 @@
-//! The build script of every guest: `include!` this file as `build.rs`.
+//! The build script of every guest: name this file as `build` in the program's manifest.
 //!
 //! Link arguments cannot be handed on by a library, so each program prints them itself. The linker script is looked for
 //! upwards from the program's folder, so that programs may live at any depth of the workspace.

@@ -12,7 +12,7 @@
 //! fn main() {}
 //! ```
 //!
-//! and has a build script of one line, `include!("../../metaos/entry/link.rs");`, which links it by `guest.ld`.
+//! and names `build = "../../metaos/entry/link.rs"` in its manifest, which links it by `guest.ld`.
 //!
 //! Assembly stands in `gate`, `start`, `upcall`, `unwind` and `memory`; one routine a function, with its frame described
 //! to unwinders, because nothing here keeps frame pointers.
