@@ -9,6 +9,7 @@ use abi::VirtAddr;
 use alloc::sync::Arc;
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+use services::memory;
 use services::memory::stack::Stack;
 
 /// MXCSR and the x87 control word at a thread's start: exceptions masked, double extended precision, round to
@@ -68,6 +69,19 @@ impl Context {
 }
 
 impl Memory {
+    /// Maps a stack of at least `bytes` for the thread called `name`.
+    #[cfg(not(test))]
+    pub(crate) fn new(bytes: usize, name: &str) -> Result<Self, memory::Error> {
+        Stack::new(bytes, name).map(Self::Guarded)
+    }
+
+    /// Takes a stack of at least `bytes` from the heap of the host, whose functions need more of it.
+    #[cfg(test)]
+    #[expect(clippy::unnecessary_wraps, reason = "a guest may find no memory")]
+    pub(crate) fn new(bytes: usize, _name: &str) -> Result<Self, memory::Error> {
+        Ok(Self::Plain(alloc::boxed::Box::new_uninit_slice(bytes.max(256 << 10) / size_of::<u128>())))
+    }
+
     fn top(&self) -> VirtAddr {
         match self {
             Self::Guarded(stack) => stack.top(),

@@ -31,5 +31,11 @@ pub use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, Sock
 pub use tcp::{Incoming, Shutdown, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
+/// Returns how many TCP connections there are, with those that are still being opened or closed.
+#[must_use]
+pub fn connection_count() -> usize {
+    runtime::connection_count()
+}
+
 #[cfg(test)]
 mod tests;

@@ -182,7 +182,7 @@ impl Builder {
         let thread = Thread::new(self.name.as_deref());
         let handle = JoinHandle { thread: thread.clone(), result: Arc::new(Mutex::new(None)) };
         let start = start_routine(thread.clone(), handle.result.clone(), run);
-        task::spawn(thread, self.stack_bytes.unwrap_or(DEFAULT_STACK_BYTES), start).map_err(|_| {
+        task::spawn(&thread, self.stack_bytes.unwrap_or(DEFAULT_STACK_BYTES), start).map_err(|_| {
             io::Error::new(io::ErrorKind::OutOfMemory, "no memory for a thread's stack; start with more (-m)")
         })?;
         Ok(handle)
@@ -211,12 +211,15 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Never: a thread that has ended has left a result.
-    #[expect(clippy::panic_in_result_fn, reason = "the shape is that of std; the invariant is our own")]
     pub fn join(self) -> Result<T> {
         while !self.is_finished() {
             self.thread.inner.joiners.wait();
         }
-        Ok(self.result.lock().take().expect("a thread leaves its result before it ends, and only one may take it"))
+        Ok(self
+            .result
+            .lock()
+            .take()
+            .expect("a thread leaves its result before it ends, and only one may take it"))
     }
 }
 

@@ -156,6 +156,9 @@ mod tests {
         let (early, late) = (Instant(Duration::from_secs(1)), Instant(Duration::from_secs(3)));
         assert_eq!(late - early, Duration::from_secs(2));
         assert_eq!(early - late, Duration::ZERO);
-        assert_eq!(UNIX_EPOCH.duration_since(UNIX_EPOCH + Duration::from_secs(1)).unwrap_err().duration().as_secs(), 1);
+        assert_eq!(
+            UNIX_EPOCH.duration_since(UNIX_EPOCH + Duration::from_secs(1)).unwrap_err().duration().as_secs(),
+            1
+        );
     }
 }

@@ -5,7 +5,7 @@
 
 use libos::io::{ErrorKind, Read, Result, Write};
 use libos::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use libos::{env, eprintln, process, println, thread};
+use libos::{env, eprintln, println, process, thread};
 
 /// Bytes of the largest datagram that there is.
 const DATAGRAM_BYTES: usize = 65_535;
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         // Without memory for a thread the connection is closed, and the next one may have more luck.
-        let _ = thread::Builder::new().name("connection".into()).spawn(move || echo_stream(stream));
+        drop(thread::Builder::new().name("connection".into()).spawn(move || echo_stream(stream)));
     }
     Ok(())
 }

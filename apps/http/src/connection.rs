@@ -55,9 +55,7 @@ fn advance(stream: &TcpStream, session: &mut Session) -> Result<Step> {
             return Ok(step);
         }
     }
-    stream.read_with(|piece| {
-        if piece.is_empty() { (0, Step::Close) } else { session.feed(piece, &FIGURES) }
-    })
+    stream.read_with(|piece| if piece.is_empty() { (0, Step::Close) } else { session.feed(piece, &FIGURES) })
 }
 
 fn send_output(mut stream: &TcpStream, session: &mut Session) -> Result<()> {

@@ -13,7 +13,7 @@ use figures::FIGURES;
 use libos::io::{Result, Write};
 use libos::net::{Ipv4Addr, TcpListener, TcpStream};
 use libos::vec::Vec;
-use libos::{env, eprintln, process, println, system, thread};
+use libos::{env, eprintln, println, process, system, thread};
 
 /// Port that is served unless it is said otherwise.
 const PORT: u16 = 80;

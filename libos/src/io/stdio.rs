@@ -185,9 +185,11 @@ impl Typed {
             }
         }
         let length = match end {
-            Some(end) => self.bytes.iter().position(|byte| *byte == end || *byte == END).map(|place| {
-                if self.bytes[place] == END { place } else { place + 1 }
-            })?,
+            Some(end) => self
+                .bytes
+                .iter()
+                .position(|byte| *byte == end || *byte == END)
+                .map(|place| if self.bytes[place] == END { place } else { place + 1 })?,
             None if self.bytes.is_empty() => return None,
             None => self.bytes.iter().position(|byte| *byte == END).unwrap_or(self.bytes.len()),
         };

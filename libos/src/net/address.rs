@@ -1,8 +1,8 @@
 //! What can be bound and connected to: addresses and names. Shaped like `std::net`.
 
 use super::dns::ResolveError;
-use super::runtime::{self, Attempt};
 use super::readiness::Readiness;
+use super::runtime::{self, Attempt};
 use crate::io::{Error, ErrorKind, Result};
 use crate::task::NEVER;
 use alloc::string::String;
@@ -148,6 +148,8 @@ fn explain(error: ResolveError) -> Error {
             Error::new(ErrorKind::NotFound, "no name server is known; give the guest net.dns=ADDRESS")
         }
         ResolveError::BadName => Error::new(ErrorKind::InvalidInput, "not a host name"),
-        ResolveError::NotFound => Error::new(ErrorKind::NotFound, "the name servers know no address for this name"),
+        ResolveError::NotFound => {
+            Error::new(ErrorKind::NotFound, "the name servers know no address for this name")
+        }
     }
 }

@@ -48,7 +48,9 @@ pub(crate) fn begin(frame: &mut [u8]) {
     let sum = halves(source) + halves(destination) + u32::from(u8::from(IpProtocol::Tcp)) + length;
     let folded = (sum & 0xffff) + (sum >> 16);
     let folded = (folded & 0xffff) + (folded >> 16);
-    if let (Ok(folded), Some(place)) = (u16::try_from(folded), segment.get_mut(TCP_CHECKSUM..TCP_CHECKSUM + 2)) {
+    if let (Ok(folded), Some(place)) =
+        (u16::try_from(folded), segment.get_mut(TCP_CHECKSUM..TCP_CHECKSUM + 2))
+    {
         place.copy_from_slice(&folded.to_be_bytes());
     }
 }

@@ -53,7 +53,7 @@ pub(crate) enum Phase {
     Open,
     /// The program has let go of it; what is written still has to be sent.
     Orphan,
-    /// All is said; it stays for the peer's last segment to be repeated (TIME_WAIT, RFC 9293, 3.6.1).
+    /// All is said; it stays for the peer's last segment to be repeated (`TIME_WAIT`, RFC 9293, 3.6.1).
     Lingering,
 }
 

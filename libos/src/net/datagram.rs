@@ -167,7 +167,10 @@ impl Sender {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one datagram is that much: from, to, bytes and the way out")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one datagram is that much: from, to, bytes and the way out"
+    )]
     fn emit(
         &mut self,
         now: Instant,

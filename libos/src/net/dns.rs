@@ -26,7 +26,7 @@ pub(crate) struct Dns {
     pub(crate) waiters: Waiters,
 }
 
-/// A question under way. It must be [`cancelled`](Dns::cancel) unless its answer was taken.
+/// A question under way. Its place in the resolver is free again when its answer was taken.
 pub(crate) struct Question(QueryHandle);
 
 /// Why a name gives no address.
@@ -60,7 +60,12 @@ impl Dns {
     }
 
     /// Starts to ask for the addresses of `name`.
-    pub(crate) fn ask(&mut self, now: Instant, link: &mut Link, name: &str) -> Result<Question, ResolveError> {
+    pub(crate) fn ask(
+        &mut self,
+        now: Instant,
+        link: &mut Link,
+        name: &str,
+    ) -> Result<Question, ResolveError> {
         if !self.has_servers {
             return Err(ResolveError::NoServer);
         }
@@ -85,12 +90,6 @@ impl Dns {
         };
         self.open -= 1;
         Ok(answer)
-    }
-
-    /// Forgets a question.
-    pub(crate) fn cancel(&mut self, question: Question) {
-        self.socket().cancel_query(question.0);
-        self.open -= 1;
     }
 
     /// Sends what is due.

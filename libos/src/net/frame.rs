@@ -4,7 +4,7 @@
 //! again in full. So nothing here is trusted: a frame that lies about its lengths is classified as well as it goes
 //! and then dropped by the stack.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_HEADER: usize = 14;
@@ -31,6 +31,16 @@ impl Tuple {
     /// The ends of a connection that is not one yet.
     pub(crate) const UNSPECIFIED: Self =
         Self { local: Ipv4Addr::UNSPECIFIED, remote: Ipv4Addr::UNSPECIFIED, local_port: 0, remote_port: 0 };
+
+    /// Returns the own end.
+    pub(crate) const fn own_end(self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.local, self.local_port)
+    }
+
+    /// Returns the peer's end.
+    pub(crate) const fn peer_end(self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.remote, self.remote_port)
+    }
 }
 
 /// What a frame is for.

@@ -8,16 +8,17 @@
 //! its ARP requests for its own addresses, go to a queue that is read back like a device. Only sockets that talk
 //! to an own address pay for the look.
 
-use super::checksum::{self, LEAST_TCP_FRAME};
-use super::device::{Capabilities, Checksums, Finish, Transmitter};
+mod one_frame;
+
+use super::device::{Capabilities, Transmitter};
 use super::frame;
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
+use one_frame::{Asked, Description, OneFrame, Origin, device_capabilities};
 use smoltcp::iface::{Config, Context, Interface, PollResult, SocketSet};
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, RxToken, TxToken};
+use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 
@@ -30,7 +31,6 @@ const LOOPBACK: Ipv4Cidr = Ipv4Cidr::new(Ipv4Addr::LOCALHOST, 8);
 pub(crate) struct Link {
     interface: Interface,
     capabilities: DeviceCapabilities,
-    checksums: Checksums,
     address: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
     local: Local,
@@ -72,11 +72,10 @@ impl Link {
         let mut config = Config::new(hardware);
         config.random_seed = seed;
         let given = device_capabilities(capabilities);
-        let mut nothing = Description(given.clone());
+        let mut nothing = Description::new(given.clone());
         let mut link = Self {
             interface: Interface::new(config, &mut nothing, now),
             capabilities: given,
-            checksums: capabilities.checksums,
             address: None,
             gateway: None,
             local: Local { hardware: capabilities.address, address: None, frames: VecDeque::new() },
@@ -145,11 +144,8 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
-        let local = if route == Route::Local { Some(&mut self.local) } else { None };
-        let checksums = if self.checksums == Checksums::Device { TcpChecksums::Completed } else { TcpChecksums::Written };
-        let capabilities = &self.capabilities;
-        let output = Output { transmitter, local, capabilities, checksums, state: OutputState::Unasked };
-        let _ = self.interface.poll_ingress_single(now, &mut OneFrame { frame: Some(frame), output }, sockets);
+        let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
+        let _ = device.interface.poll_ingress_single(now, &mut device.frames, sockets);
     }
 
     /// Asks the one TCP socket in `sockets` for a frame.
@@ -160,8 +156,7 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) -> Egress {
-        let checksums = if self.checksums == Checksums::Device { TcpChecksums::Left } else { TcpChecksums::Written };
-        self.egress(now, sockets, transmitter, route, checksums)
+        self.egress(now, sockets, transmitter, route, Origin::Segment)
     }
 
     /// Asks the one socket in `sockets`, which is not one of TCP, for a frame.
@@ -172,7 +167,7 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) -> Egress {
-        self.egress(now, sockets, transmitter, route, TcpChecksums::Written)
+        self.egress(now, sockets, transmitter, route, Origin::Datagram)
     }
 
     /// Returns when the socket in `sockets` wants to be asked for a frame.
@@ -197,26 +192,48 @@ impl Link {
         sockets: &mut SocketSet<'_>,
         transmitter: &mut impl Transmitter,
         route: Route,
-        checksums: TcpChecksums,
+        origin: Origin,
     ) -> Egress {
-        let local = if route == Route::Local { Some(&mut self.local) } else { None };
-        let capabilities = &self.capabilities;
-        let output = Output { transmitter, local, capabilities, checksums, state: OutputState::Unasked };
-        let mut device = OneFrame { frame: None, output };
-        let result = self.interface.poll_egress(now, &mut device, sockets);
-        match (result, device.output.state) {
+        let mut device = self.device(None, transmitter, route, origin);
+        let result = device.interface.poll_egress(now, &mut device.frames, sockets);
+        match (result, device.frames.asked()) {
             (PollResult::SocketStateChanged, _) => Egress::Sent,
-            (PollResult::None, OutputState::Full) => Egress::Full,
+            (PollResult::None, Asked::ButFull) => Egress::Full,
             // A place for a frame was asked for and then not used for one: the neighbour is missing.
-            (PollResult::None, OutputState::Asked) => Egress::Unresolved,
-            (PollResult::None, OutputState::Unasked) => Egress::Nothing,
+            (PollResult::None, Asked::Yes) => Egress::Unresolved,
+            (PollResult::None, Asked::No) => Egress::Nothing,
         }
     }
+
+    /// Returns the interface and the device for one call of it.
+    fn device<'a, T: Transmitter>(
+        &'a mut self,
+        frame: Option<&'a [u8]>,
+        transmitter: &'a mut T,
+        route: Route,
+        origin: Origin,
+    ) -> Attached<'a, T> {
+        let local = if route == Route::Local { Some(&mut self.local) } else { None };
+        let frames = OneFrame::new(frame, transmitter, local, &self.capabilities, origin);
+        Attached { interface: &mut self.interface, frames }
+    }
+}
+
+struct Attached<'a, T> {
+    interface: &'a mut Interface,
+    frames: OneFrame<'a, T>,
 }
 
 impl Local {
     fn is_own(&self, address: Ipv4Addr) -> bool {
         self.address == Some(address) || address.is_loopback()
+    }
+
+    /// Takes a frame that is for us.
+    fn take(&mut self, frame: Vec<u8>) {
+        if self.frames.len() < LOCAL_FRAMES {
+            self.frames.push_back(frame);
+        }
     }
 
     fn is_for_us(&self, frame: &[u8]) -> bool {
@@ -229,150 +246,4 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("address", &self.address).field("gateway", &self.gateway).finish()
     }
-}
-
-/// The device that smoltcp sees.
-struct OneFrame<'a, T> {
-    frame: Option<&'a [u8]>,
-    output: Output<'a, T>,
-}
-
-struct Output<'a, T> {
-    transmitter: &'a mut T,
-    local: Option<&'a mut Local>,
-    capabilities: &'a DeviceCapabilities,
-    checksums: TcpChecksums,
-    state: OutputState,
-}
-
-/// What happens to TCP checksums between the stack and the device.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TcpChecksums {
-    /// The stack writes them.
-    Written,
-    /// They are left to the device: of a frame that a TCP socket sends it is known what it is.
-    Left,
-    /// They are written here: what the stack answers by itself may be anything.
-    Completed,
-}
-
-#[derive(Clone, Copy)]
-enum OutputState {
-    Unasked,
-    Asked,
-    Full,
-}
-
-struct Incoming<'a>(&'a [u8]);
-
-struct Outgoing<'a, 'b, T>(&'a mut Output<'b, T>);
-
-impl<'a, T: Transmitter> Device for OneFrame<'a, T> {
-    type RxToken<'b>
-        = Incoming<'a>
-    where
-        Self: 'b;
-    type TxToken<'b>
-        = Outgoing<'b, 'a, T>
-    where
-        Self: 'b;
-
-    fn receive(&mut self, _now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let frame = self.frame.take()?;
-        Some((Incoming(frame), Outgoing(&mut self.output)))
-    }
-
-    fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
-        if self.output.local.is_none() && !self.output.transmitter.has_room() {
-            self.output.state = OutputState::Full;
-            return None;
-        }
-        self.output.state = OutputState::Asked;
-        Some(Outgoing(&mut self.output))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.output.capabilities.clone()
-    }
-}
-
-impl RxToken for Incoming<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        read(self.0)
-    }
-}
-
-impl<T: Transmitter> TxToken for Outgoing<'_, '_, T> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
-        let Output { transmitter, local, checksums, .. } = self.0;
-        let Some(local) = local else {
-            return match checksums {
-                // A TCP socket also sends ARP requests, which are shorter.
-                TcpChecksums::Left if length >= LEAST_TCP_FRAME => {
-                    transmitter.transmit(length, Finish::TcpChecksum, |frame| {
-                        let result = write(frame);
-                        checksum::begin(frame);
-                        result
-                    })
-                }
-                TcpChecksums::Completed => transmitter.transmit(length, Finish::Nothing, |frame| {
-                    let result = write(frame);
-                    checksum::complete(frame);
-                    result
-                }),
-                _ => transmitter.transmit(length, Finish::Nothing, write),
-            };
-        };
-        let mut frame = vec![0; length];
-        let result = write(&mut frame);
-        if *checksums != TcpChecksums::Written {
-            checksum::complete(&mut frame);
-        }
-        if !local.is_for_us(&frame) {
-            transmitter.transmit(length, Finish::Nothing, |buffer| buffer.copy_from_slice(&frame));
-        } else if local.frames.len() < LOCAL_FRAMES {
-            local.frames.push_back(frame);
-        }
-        result
-    }
-}
-
-/// A device that only says what it is, for the making of an interface.
-struct Description(DeviceCapabilities);
-
-impl Device for Description {
-    type RxToken<'a> = Incoming<'a>;
-    type TxToken<'a> = Nowhere;
-
-    fn receive(&mut self, _now: Instant) -> Option<(Incoming<'_>, Nowhere)> {
-        None
-    }
-
-    fn transmit(&mut self, _now: Instant) -> Option<Nowhere> {
-        None
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.0.clone()
-    }
-}
-
-struct Nowhere;
-
-impl TxToken for Nowhere {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
-        write(&mut vec![0; length])
-    }
-}
-
-fn device_capabilities(device: Capabilities) -> DeviceCapabilities {
-    let mut capabilities = DeviceCapabilities::default();
-    capabilities.max_transmission_unit = device.mtu + frame::ETHERNET_HEADER;
-    // What comes in is checked before it gets here, see the module `checksum`.
-    capabilities.checksum.udp = Checksum::Tx;
-    capabilities.checksum.tcp = match device.checksums {
-        Checksums::Stack => Checksum::Tx,
-        Checksums::Device => Checksum::None,
-    };
-    capabilities
 }

@@ -40,6 +40,7 @@ impl BufferPlan {
 }
 
 /// The unused connections, and the count of the used ones.
+#[expect(clippy::vec_box, reason = "a connection is taken and given back without being moved or allocated")]
 #[derive(Debug)]
 pub(crate) struct Pool {
     plan: BufferPlan,

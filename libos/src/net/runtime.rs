@@ -93,6 +93,11 @@ pub(super) fn push() {
     }
 }
 
+/// Returns how many connections there are.
+pub(super) fn connection_count() -> usize {
+    lock().as_mut().map_or(0, |runtime| runtime.shard.stack().connection_count())
+}
+
 /// Returns bytes for the receive buffer of a UDP socket.
 pub(super) fn datagram_capacity() -> usize {
     BufferPlan::for_memory(memory()).large
@@ -111,10 +116,14 @@ fn started() -> Result<MutexGuard<'static, Option<Box<Runtime>>>> {
 fn start() -> Result<Box<Runtime>> {
     let words: Vec<(String, String)> = env::settings().collect();
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let source = Source::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
+    let source =
+        Source::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
     let mut seed = [0; 8];
     entropy::fill(&mut seed).map_err(|_| {
-        Error::new(ErrorKind::NetworkDown, "no source of random bytes; use a CPU with RDRAND or add a virtio-rng device")
+        Error::new(
+            ErrorKind::NetworkDown,
+            "no source of random bytes; use a CPU with RDRAND or add a virtio-rng device",
+        )
     })?;
     let mut card = Card::new(open()?);
     card.end_wait();
@@ -130,7 +139,9 @@ fn start() -> Result<Box<Runtime>> {
 fn open() -> Result<Net> {
     match Net::open() {
         Ok(Some(net)) => Ok(net),
-        Ok(None) => Err(Error::new(ErrorKind::NetworkDown, "no network device; start the guest with one (--net)")),
+        Ok(None) => {
+            Err(Error::new(ErrorKind::NetworkDown, "no network device; start the guest with one (--net)"))
+        }
         Err(error) => {
             eprintln!("network: {error}");
             Err(Error::new(ErrorKind::NetworkDown, "the network device does not start"))

@@ -10,12 +10,12 @@ mod connections;
 mod datagrams;
 mod egress;
 
-pub(crate) use connections::{Progress, local_of};
+pub(crate) use connections::Progress;
 
+use super::checksum;
 use super::config::Settings;
 use super::connection::{Connection, ConnectionId};
 use super::datagram::{Datagram, DatagramId, Sender};
-use super::checksum;
 use super::device::{Capabilities, Transmitter, Verdict};
 use super::dhcp::{Change, Dhcp};
 use super::dns::Dns;
@@ -58,7 +58,7 @@ pub(crate) struct Stack {
     dirty_spare: Vec<ConnectionId>,
     /// Connections that wait for an Ethernet address.
     unresolved: Vec<ConnectionId>,
-    /// Connections in TIME_WAIT, oldest first; some may be gone.
+    /// Connections in `TIME_WAIT`, oldest first; some may be gone.
     lingering: VecDeque<ConnectionId>,
     lingering_count: usize,
     timers: Timers<Instant, ConnectionId>,
@@ -81,7 +81,8 @@ impl Stack {
     /// Makes the tables for one device. `seed` must differ from boot to boot and be hard to guess.
     pub(crate) fn new(capabilities: Capabilities, plan: BufferPlan, seed: u64, now: Instant) -> Self {
         let span = u64::from(u16::MAX - FIRST_EPHEMERAL_PORT);
-        let offset = u16::try_from(seed.rotate_left(32) % span).expect("a remainder is smaller than its divisor");
+        let offset =
+            u16::try_from(seed.rotate_left(32) % span).expect("a remainder is smaller than its divisor");
         Self {
             link: Link::new(capabilities, seed, now),
             nobody: SocketSet::new(Vec::new()),
@@ -166,13 +167,7 @@ impl Stack {
         true
     }
 
-    fn dispatch(
-        &mut self,
-        now: Instant,
-        frame: &[u8],
-        transmitter: &mut impl Transmitter,
-        route: Route,
-    ) {
+    fn dispatch(&mut self, now: Instant, frame: &[u8], transmitter: &mut impl Transmitter, route: Route) {
         match frame::classify(frame) {
             Class::Tcp { tuple, opens } if self.is_proper(tuple, route) => {
                 self.deliver_segment(now, frame, tuple, opens, transmitter, route);

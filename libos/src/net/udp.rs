@@ -186,14 +186,15 @@ impl UdpSocket {
             NEVER => NEVER,
             limit => deadline_after(Duration::from_nanos(limit)),
         };
-        let received = runtime::wait_for(deadline_ns, |shard, _, token| match take(shard.stack(), self.id) {
-            Ok(Some(received)) => Attempt::Done(Ok(received)),
-            Ok(None) => {
-                shard.stack().wait_for_datagram(self.id, token);
-                Attempt::Wait
-            }
-            Err(error) => Attempt::Done(Err(error)),
-        })?;
+        let received =
+            runtime::wait_for(deadline_ns, |shard, _, token| match take(shard.stack(), self.id) {
+                Ok(Some(received)) => Attempt::Done(Ok(received)),
+                Ok(None) => {
+                    shard.stack().wait_for_datagram(self.id, token);
+                    Attempt::Wait
+                }
+                Err(error) => Attempt::Done(Err(error)),
+            })?;
         match received {
             Some(received) => {
                 let (length, from) = received?;

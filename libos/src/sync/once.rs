@@ -66,9 +66,12 @@ impl<T> OnceLock<T> {
     ///
     /// It is set already; `value` comes back.
     pub fn set(&self, value: T) -> Result<(), T> {
-        let mut given = Some(value);
-        self.get_or_init(|| given.take().expect("this is called at most once"));
-        given.map_or(Ok(()), Err)
+        let _making = self.making.lock();
+        if self.value.get().is_some() {
+            return Err(value);
+        }
+        self.value.call_once(|| value);
+        Ok(())
     }
 
     /// Returns the value, and makes it first if it is not set; waits if it is being made.

@@ -6,7 +6,6 @@
 use super::scheduler::{ThreadId, fire_sleepers, is_somebody_ready, wake};
 use crate::process;
 use alloc::vec::Vec;
-use core::mem;
 use services::{clock, machine};
 use spin::{Mutex, Once};
 
@@ -89,11 +88,11 @@ fn wake_listeners() {
         return;
     }
     let info = machine::info();
-    for listener in mem::take(&mut *listeners) {
-        if info.event(listener.event) == listener.seen {
-            listeners.push(listener);
-        } else {
+    listeners.retain(|listener| {
+        let is_quiet = info.event(listener.event) == listener.seen;
+        if !is_quiet {
             wake(listener.thread);
         }
-    }
+        is_quiet
+    });
 }

@@ -9,10 +9,10 @@ use crate::process;
 use crate::slots::{Id, Slots};
 use crate::thread::Thread;
 use crate::timers::Timers;
+use abi::PAGE_SIZE;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use abi::PAGE_SIZE;
 use alloc::vec::Vec;
 use core::fmt;
 use services::memory;
@@ -21,8 +21,9 @@ use spin::Mutex;
 
 /// The deadline of who waits without a limit.
 pub(crate) const NEVER: u64 = u64::MAX;
-/// After so many switches without idling the idle work gets a turn.
-const TURNS: u32 = 32;
+/// After so many switches without idling the idle work gets a turn. Before that the threads that one batch of frames
+/// has woken have had theirs, so that what they answer goes out together.
+const TURNS: u32 = 256;
 /// Stacks that are kept for the next threads of the same name and size.
 const SPARE_STACKS: usize = 32;
 
@@ -90,23 +91,13 @@ pub(crate) fn thread_count() -> usize {
     with(|scheduler| scheduler.threads.len())
 }
 
-/// Makes a thread that runs `start` when its turn comes. The closure must call [`exit_current`] last.
+/// Makes a thread that runs `start` when its turn comes.
 pub(crate) fn spawn(
-    thread: Thread,
+    thread: &Thread,
     stack_bytes: usize,
     start: Box<dyn FnOnce() + Send>,
 ) -> Result<(), memory::Error> {
-    let name = thread.name().unwrap_or("(unnamed)");
-    let spare = with(|scheduler| scheduler.take_spare(stack_bytes, name));
-    let stack = match spare {
-        Some(stack) => stack,
-        None => Stack::new(stack_bytes, name)?,
-    };
-    spawn_on(Memory::Guarded(stack), thread, start);
-    Ok(())
-}
-
-pub(crate) fn spawn_on(stack: Memory, thread: Thread, start: Box<dyn FnOnce() + Send>) {
+    let stack = stack(stack_bytes, thread.name().unwrap_or("(unnamed)"))?;
     let context = Arc::new(Context::new(stack, run_thread));
     with(|scheduler| {
         let start = Some(Start(start));
@@ -115,6 +106,7 @@ pub(crate) fn spawn_on(stack: Memory, thread: Thread, start: Box<dyn FnOnce() + 
         thread.set_id(id);
         scheduler.ready.push_back(id);
     });
+    Ok(())
 }
 
 /// Blocks the running thread until somebody [`wake`]s it or the clock reaches `deadline_ns`. May return early.
@@ -200,6 +192,13 @@ extern "C" fn run_thread() -> ! {
     exit_current()
 }
 
+fn stack(bytes: usize, name: &str) -> Result<Memory, memory::Error> {
+    match with(|scheduler| scheduler.take_spare(bytes, name)) {
+        Some(stack) => Ok(Memory::Guarded(stack)),
+        None => Memory::new(bytes, name),
+    }
+}
+
 /// Takes the stack of the thread that has ended last, now that somebody else runs.
 fn clear_away() {
     let ended = with(|scheduler| scheduler.ended.take());
@@ -223,8 +222,7 @@ impl Scheduler {
         let mut threads = Slots::new();
         let thread = Thread::new(Some("main"));
         let context = Arc::new(Context::running());
-        let entry =
-            Entry { thread: thread.clone(), context, start: None, state: State::Running, blocked: 0 };
+        let entry = Entry { thread: thread.clone(), context, start: None, state: State::Running, blocked: 0 };
         let running = threads.insert(entry);
         thread.set_id(running);
         Box::new(Self {
@@ -300,12 +298,14 @@ impl Scheduler {
     fn tidy_sleepers(&mut self) {
         if self.sleepers.len() > 2 * self.threads.len() + 64 {
             let threads = &self.threads;
-            self.sleepers.retain(|(id, blocked)| threads.get(id).is_some_and(|entry| entry.blocked == blocked));
+            self.sleepers
+                .retain(|(id, blocked)| threads.get(id).is_some_and(|entry| entry.blocked == blocked));
         }
     }
 
     fn take_spare(&mut self, bytes: usize, name: &str) -> Option<Stack> {
-        let fits = |stack: &Stack| stack.size() >= bytes && stack.size() <= bytes.max(MINIMUM_BYTES) + PAGE_SIZE;
+        let fits =
+            |stack: &Stack| stack.size() >= bytes && stack.size() <= bytes.max(MINIMUM_BYTES) + PAGE_SIZE;
         let index = self.spare.iter().rposition(|stack| fits(stack) && stack.name() == name)?;
         Some(self.spare.swap_remove(index))
     }

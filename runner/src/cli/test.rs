@@ -1,5 +1,6 @@
 //! `cargo metaos test`: gets what the tests need and runs all of them, those in machines included.
 
+use std::iter;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -30,15 +31,16 @@ impl Test {
         install::ensure(&[Need::Qemu, Need::Iso, Need::Tests], permission)?;
         let root = Workspace::home()?.root;
         let libraries = GUEST_LIBRARIES.iter().flat_map(|name| ["--package", name]);
-        let status = self.run(&root, ["--lib"].into_iter().chain(libraries))?;
+        let libraries: Vec<&str> = iter::once("--lib").chain(libraries).collect();
+        let status = self.run(&root, &libraries)?;
         if status != 0 {
             return Ok(status);
         }
-        self.run(&root, [])
+        self.run(&root, &[])
     }
 
     /// Runs the tests that `selection` names and returns the status of the test runner.
-    fn run(&self, root: &Path, selection: impl IntoIterator<Item = &str>) -> Outcome {
+    fn run(&self, root: &Path, selection: &[&str]) -> Outcome {
         let has_nextest = has_nextest();
         let mut command = cargo();
         command.args(if has_nextest { &["nextest", "run"][..] } else { &["test"] });

@@ -64,7 +64,13 @@ impl Status {
 
     /// Appends an answer of this status with a line of text that says the same. `allow` names the methods that the
     /// place allows, for 405.
-    pub(crate) fn append(self, allow: &str, persistence: Persistence, framing: Framing, output: &mut Vec<u8>) {
+    pub(crate) fn append(
+        self,
+        allow: &str,
+        persistence: Persistence,
+        framing: Framing,
+        output: &mut Vec<u8>,
+    ) {
         let line = self.line();
         let extra = if self == Self::MethodNotAllowed { allow } else { "" };
         append_head(self, "text/plain", line.len() as u64 + 1, extra, persistence, output);

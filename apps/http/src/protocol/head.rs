@@ -1,7 +1,7 @@
 //! The head of a request: what is asked for, and what follows it.
 
-use crate::answer::{Framing, Persistence, Status};
 use crate::MAX_HEAD;
+use crate::answer::{Framing, Persistence, Status};
 use httparse::{EMPTY_HEADER, Error, Header, Request};
 
 /// Most header lines of a request.
@@ -58,7 +58,7 @@ pub(crate) enum Place {
 
 /// Whether the client waits for a word before it sends the body (RFC 9110, 10.1.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Expectation {
+pub(crate) enum Expectation {
     /// It does not.
     None,
     /// It waits for "100 Continue".
@@ -151,7 +151,10 @@ fn place(target: &str) -> Place {
         "/" => Place::Root,
         "/stats" => Place::Stats,
         "/sink" => Place::Sink,
-        _ => path.strip_prefix("/bytes/").and_then(|count| length(count.as_bytes())).map_or(Place::Nowhere, Place::Bytes),
+        _ => path
+            .strip_prefix("/bytes/")
+            .and_then(|count| length(count.as_bytes()))
+            .map_or(Place::Nowhere, Place::Bytes),
     }
 }
 

@@ -40,7 +40,8 @@ fn the_root_greets_and_the_connection_goes_on() {
 fn requests_that_come_together_are_answered_in_order() {
     let one = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let (text, step) = answer(&format!("{one}GET /none HTTP/1.1\r\nHost: a\r\n\r\n{one}"));
-    let places: Vec<_> = text.match_indices("HTTP/1.1 ").map(|(place, _)| &text[place + 9..place + 12]).collect();
+    let places: Vec<_> =
+        text.match_indices("HTTP/1.1 ").map(|(place, _)| &text[place + 9..place + 12]).collect();
     assert_eq!(places, ["200", "404", "200"]);
     assert_eq!(step, Step::Read);
 }

@@ -17,7 +17,11 @@ use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
 impl Stack {
     /// Listens at `address`; port 0 takes a free one. Returns the port, too.
-    pub(crate) fn listen(&mut self, address: SocketAddrV4, backlog: usize) -> Result<(ListenerId, u16), Error> {
+    pub(crate) fn listen(
+        &mut self,
+        address: SocketAddrV4,
+        backlog: usize,
+    ) -> Result<(ListenerId, u16), Error> {
         let own = specific(*address.ip());
         if own.is_some_and(|own| !self.link.is_own(own)) {
             return Err(Error::NotOurAddress);
@@ -27,7 +31,7 @@ impl Stack {
             port if self.listening.contains_key(&port) => return Err(Error::PortInUse),
             port => port,
         };
-        // Handshakes alone must not take all connections that memory allows.
+        // Neither handshakes nor those who wait may take all connections that memory allows.
         let backlog = backlog.clamp(1, (self.pool.limit() / 2).max(1));
         let id = self.listeners.insert(Listener::new(own, port, backlog));
         self.listening.insert(port, id);
@@ -35,11 +39,11 @@ impl Stack {
     }
 
     /// Takes a connection that waits at a listener.
-    pub(crate) fn accept(&mut self, id: ListenerId) -> Result<Option<(ConnectionId, SocketAddrV4)>, Error> {
+    pub(crate) fn accept(&mut self, id: ListenerId) -> Result<Option<(ConnectionId, Tuple)>, Error> {
         let listener = self.listeners.get_mut(id).ok_or(Error::NoSuchSocket)?;
         while let Some(waiting) = listener.accepted.pop_front() {
             if let Some(connection) = self.connections.get(waiting) {
-                return Ok(Some((waiting, remote_of(connection.tuple))));
+                return Ok(Some((waiting, connection.tuple)));
             }
         }
         Ok(None)
@@ -76,7 +80,8 @@ impl Stack {
         }
         let route = self.link.route(address).ok_or(Error::Unreachable)?;
         let local = self.link.source_for(address).ok_or(Error::Unreachable)?;
-        let tuple_with = |local_port| Tuple { local, remote: address, local_port, remote_port: remote.port() };
+        let tuple_with =
+            |local_port| Tuple { local, remote: address, local_port, remote_port: remote.port() };
         let port = self.free_port(|stack, port| {
             !stack.tuples.contains_key(&tuple_with(port)) && !stack.listening.contains_key(&port)
         })?;
@@ -257,7 +262,10 @@ impl Stack {
         let Some(mut connection) = self.take_connection() else { return };
         connection.renew(tuple, route, Phase::HalfOpen(id));
         let endpoint = IpListenEndpoint { addr: Some(IpAddress::Ipv4(tuple.local)), port: tuple.local_port };
-        connection.socket_mut().listen(endpoint).expect("a renewed socket is closed, and no listener has port 0");
+        connection
+            .socket_mut()
+            .listen(endpoint)
+            .expect("a renewed socket is closed, and no listener has port 0");
         self.link.ingress(now, frame, &mut connection.sockets, transmitter, route);
         if connection.socket().state() != State::SynReceived {
             return self.put_away(connection);
@@ -272,7 +280,9 @@ impl Stack {
 
     /// Makes room for a handshake: under a flood of SYNs the oldest one is the least likely to be completed.
     fn drop_oldest_half_open(&mut self, id: ListenerId) {
-        while let Some(oldest) = self.listeners.get_mut(id).and_then(|listener| listener.half_open.pop_front()) {
+        while let Some(oldest) =
+            self.listeners.get_mut(id).and_then(|listener| listener.half_open.pop_front())
+        {
             if self.is_half_open(oldest) {
                 self.recycle(oldest);
                 if let Some(listener) = self.listeners.get_mut(id) {
@@ -303,7 +313,7 @@ impl Stack {
         self.listeners.get(id)?.takes(tuple.local).then_some(id)
     }
 
-    /// Keeps a connection in TIME_WAIT, but not more of them than memory is worth.
+    /// Keeps a connection in `TIME_WAIT`, but not more of them than memory is worth.
     fn linger(&mut self, id: ConnectionId) {
         self.lingering.push_back(id);
         self.lingering_count += 1;
@@ -325,7 +335,7 @@ impl Stack {
         false
     }
 
-    /// Takes an unused connection; if there is none, that of the oldest TIME_WAIT.
+    /// Takes an unused connection; if there is none, that of the oldest `TIME_WAIT`.
     fn take_connection(&mut self) -> Option<Box<Connection>> {
         if let Some(connection) = self.pool.take() {
             return Some(connection);
@@ -376,13 +386,4 @@ pub(crate) enum Progress {
     Waiting,
     /// The connection is open.
     Done,
-}
-
-fn remote_of(tuple: Tuple) -> SocketAddrV4 {
-    SocketAddrV4::new(tuple.remote, tuple.remote_port)
-}
-
-/// Returns the own end of a connection.
-pub(crate) fn local_of(tuple: Tuple) -> SocketAddrV4 {
-    SocketAddrV4::new(tuple.local, tuple.local_port)
 }

@@ -15,7 +15,11 @@ use smoltcp::time::Instant;
 
 impl Stack {
     /// Binds a UDP socket that holds up to `capacity` bytes; port 0 takes a free one. Returns the port, too.
-    pub(crate) fn bind(&mut self, address: SocketAddrV4, capacity: usize) -> Result<(DatagramId, u16), Error> {
+    pub(crate) fn bind(
+        &mut self,
+        address: SocketAddrV4,
+        capacity: usize,
+    ) -> Result<(DatagramId, u16), Error> {
         let own = specific(*address.ip());
         if own.is_some_and(|own| !self.link.is_own(own)) {
             return Err(Error::NotOurAddress);
@@ -90,7 +94,7 @@ impl Stack {
         }
         if let Some(&id) = self.datagram_ports.get(&tuple.local_port) {
             let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
-            if datagram.takes(SocketAddrV4::new(tuple.remote, tuple.remote_port), tuple.local) {
+            if datagram.takes(tuple.peer_end(), tuple.local) {
                 self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
                 if datagram.can_receive() {
                     datagram.waiters.wake(Readiness::READABLE, &mut self.woken);

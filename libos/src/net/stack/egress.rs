@@ -18,6 +18,7 @@ const IDLE_DELAY: Duration = Duration::from_millis(1);
 const STALE_TIMERS: usize = 1024;
 
 /// What asking one connection for frames came to.
+#[derive(Clone, Copy)]
 enum Turn {
     /// It has sent all it may.
     Done(Option<Instant>),

@@ -18,13 +18,14 @@ fn transfer(seed: u64) {
             return Vec::new();
         }
         if random.one_in(50) {
-            let place = random.next() as usize % frame.len();
+            let place = random.below(frame.len());
             frame[place] ^= 1 << (random.next() % 8);
         }
         if random.one_in(30) { vec![jitter, jitter * 3] } else { vec![jitter] }
     });
     let (client, server) = world.connect(80);
-    let sent: Vec<u8> = (0..100_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent: Vec<u8> =
+        (0..100_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let (mut written, mut received) = (0, Vec::new());
     world.run_until(Duration::from_secs(3000), |world| {
         written += write(world.client.stack(), client, &sent[written..]);
@@ -54,7 +55,7 @@ fn garbage_is_survived() {
     let (client, server) = world.connect(80);
     let mut random = Random(0x1234_5678_9abc_def1);
     for _ in 0..50_000 {
-        let length = random.next() as usize % 200;
+        let length = random.below(200);
         let mut frame: Vec<u8> = (0..length).map(|_| random.next().to_le_bytes()[0]).collect();
         // Most of it looks like something until one looks closer.
         let likely: &[(usize, &[u8])] = &[

@@ -13,7 +13,12 @@ fn receive(stack: &mut Stack, id: DatagramId) -> Option<(Vec<u8>, SocketAddrV4)>
     stack.with_datagram(id, |datagram| datagram.receive(|bytes, from| (bytes.to_vec(), from))).unwrap()
 }
 
-fn send_from_client(world: &mut World, id: DatagramId, to: SocketAddrV4, bytes: &[u8]) -> Result<Outcome, Error> {
+fn send_from_client(
+    world: &mut World,
+    id: DatagramId,
+    to: SocketAddrV4,
+    bytes: &[u8],
+) -> Result<Outcome, Error> {
     let now = world.now;
     let (stack, transmitter) = world.client.sending().unwrap();
     stack.send_datagram(now, id, to, bytes, transmitter)
@@ -96,12 +101,18 @@ fn what_cannot_be_sent_is_refused() {
     let mut world = World::new();
     let (client, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
     let long = vec![0; 1473];
-    assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long), Err(Error::TooLong));
+    assert_eq!(
+        send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long),
+        Err(Error::TooLong)
+    );
     assert_eq!(
         send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long[1..]),
         Ok(Outcome::Sent)
     );
-    assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 0), b""), Err(Error::BadAddress));
+    assert_eq!(
+        send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 0), b""),
+        Err(Error::BadAddress)
+    );
     assert_eq!(send_from_client(&mut world, client, SocketAddrV4::new(ANY, 7), b""), Err(Error::BadAddress));
     assert_eq!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).unwrap_err(), Error::PortInUse);
     world.client.stack().unbind(client);

@@ -16,7 +16,8 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 fn syn(host: [u8; 2], port: u16) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0];
     frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, host[0], host[1], 10, 0, 0, 1]);
-    let sum = frame[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>();
+    let sum =
+        frame[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>();
     let sum = (sum & 0xffff) + (sum >> 16);
     frame[24..26].copy_from_slice(&(!u16::try_from(sum).unwrap()).to_be_bytes());
     frame.extend(port.to_be_bytes());

@@ -27,13 +27,13 @@ fn poll(world: &mut World, question: Question) -> Result<Result<Vec<Ipv4Addr>, R
 
 /// Lets the client send its question and returns the DNS message and the port that it comes from.
 fn sent_question(world: &mut World) -> (Vec<u8>, u16) {
-    let (socket, _) =
-        world.server.stack().bind(core::net::SocketAddrV4::new(SERVER, 53), 4096).unwrap();
+    let (socket, _) = world.server.stack().bind(core::net::SocketAddrV4::new(SERVER, 53), 4096).unwrap();
     let mut question = None;
     world.run_until(Duration::from_secs(5), |world| {
-        let received = world.server.stack().with_datagram(socket, |datagram| {
-            datagram.receive(|bytes, from| (bytes.to_vec(), from.port()))
-        });
+        let received = world
+            .server
+            .stack()
+            .with_datagram(socket, |datagram| datagram.receive(|bytes, from| (bytes.to_vec(), from.port())));
         question = received.unwrap();
         question.is_some()
     });

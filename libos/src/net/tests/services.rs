@@ -44,14 +44,21 @@ fn answer(request: &[u8], router: Ipv4Addr) -> Vec<u8> {
 }
 
 /// A frame with a UDP datagram without a checksum, for everybody.
-pub(super) fn datagram(from: Ipv4Addr, from_port: u16, to: Ipv4Addr, to_port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn datagram(
+    from: Ipv4Addr,
+    from_port: u16,
+    to: Ipv4Addr,
+    to_port: u16,
+    payload: &[u8],
+) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap();
     let mut frame = vec![0xff; 6];
     frame.extend([2, 0, 0, 0, 0, 9, 8, 0, 0x45, 0]);
     frame.extend((28 + length).to_be_bytes());
     frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
     frame.extend(from.octets().into_iter().chain(to.octets()));
-    let sum: u32 = frame[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let sum: u32 =
+        frame[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     frame[24..26].copy_from_slice(&(!u16::try_from(sum).unwrap()).to_be_bytes());
@@ -112,7 +119,8 @@ fn an_echo_request_is_answered() {
     let settings = Settings { address: Ipv4Cidr::new(SERVER, 24), gateway: None, servers: Vec::new() };
     world.server.stack().configure(Some(&settings));
     // The client is known after it has asked for the server's address.
-    let (socket, _) = world.client.stack().bind(core::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 64).unwrap();
+    let (socket, _) =
+        world.client.stack().bind(core::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 64).unwrap();
     let now = world.now;
     let (stack, transmitter) = world.client.sending().unwrap();
     stack.send_datagram(now, socket, core::net::SocketAddrV4::new(SERVER, 9), b"x", transmitter).unwrap();

@@ -17,7 +17,8 @@ use smoltcp::wire::Ipv4Cidr;
 
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub(super) const PLAN: BufferPlan = BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
+pub(super) const PLAN: BufferPlan =
+    BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
 
 /// How long a frame is under way.
 const DELAY: Duration = Duration::from_micros(100);
@@ -79,13 +80,19 @@ impl Transmitter for Outgoing {
 /// What becomes of one frame: after how long it arrives, once for each entry.
 pub(super) type Fate = Vec<Duration>;
 
+/// What decides about the fate of frames, and may change them.
+type Judge = Box<dyn FnMut(&mut Vec<u8>) -> Fate>;
+
+/// Frames by the time they arrive.
+type UnderWay = BTreeMap<(Instant, u64), (Side, Vec<u8>)>;
+
 /// Two hosts and the wire between them.
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) server: Shard<Queues>,
     pub(super) client: Shard<Queues>,
-    pub(super) fate: Box<dyn FnMut(&mut Vec<u8>) -> Fate>,
-    under_way: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
+    pub(super) fate: Judge,
+    under_way: UnderWay,
     sequence: u64,
 }
 
@@ -191,7 +198,8 @@ impl World {
 
     /// Opens a connection from the client to `port` of the server, where somebody listens, and accepts it.
     pub(super) fn connect(&mut self, port: u16) -> (ConnectionId, ConnectionId) {
-        let (listener, _) = self.server.stack().listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), 8).unwrap();
+        let (listener, _) =
+            self.server.stack().listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), 8).unwrap();
         let client = self.client.stack().connect(SocketAddrV4::new(SERVER, port)).unwrap();
         let mut server = None;
         self.run_until(Duration::from_secs(30), |world| {
@@ -289,7 +297,12 @@ impl Random {
         self.0
     }
 
+    /// Returns a number below `bound`.
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+
     pub(super) fn one_in(&mut self, count: u64) -> bool {
-        self.next() % count == 0
+        self.next().is_multiple_of(count)
     }
 }

@@ -1,0 +1,127 @@
+//! What can be asked of a connection and set about it.
+
+use super::{TcpStream, set_timeout, timeout};
+use crate::io::Result;
+use crate::net::runtime;
+use core::net::SocketAddr;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+
+/// Which side of a connection is shut down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Shutdown {
+    /// Reading gives the end of the stream from now on.
+    Read,
+    /// The peer reads the end of the stream after all that was written.
+    Write,
+    /// Both.
+    Both,
+}
+
+impl TcpStream {
+    /// Shuts one side down, or both.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if how != Shutdown::Write {
+            self.inner.is_read_closed.store(true, Ordering::Relaxed);
+        }
+        if how != Shutdown::Read {
+            runtime::with(|shard, _| shard.stack().close_sending(self.inner.id))??;
+        }
+        Ok(())
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn peer_addr(&self) -> Result<SocketAddr> {
+        Ok(SocketAddr::V4(self.inner.peer))
+    }
+
+    /// Returns the own address.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(SocketAddr::V4(self.inner.local))
+    }
+
+    /// Returns another handle to the connection.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(self.clone())
+    }
+
+    /// Sets whether little pieces are sent at once, not gathered while others are under way (Nagle's algorithm).
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub fn set_nodelay(&self, is_nodelay: bool) -> Result<()> {
+        self.with(|connection| connection.socket_mut().set_nagle_enabled(!is_nodelay))
+    }
+
+    /// Tells whether little pieces are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub fn nodelay(&self) -> Result<bool> {
+        self.with(|connection| !connection.socket().nagle_enabled())
+    }
+
+    /// Limits the time that one read waits.
+    ///
+    /// # Errors
+    ///
+    /// The limit is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<()> {
+        set_timeout(&self.inner.read_timeout_ns, timeout)
+    }
+
+    /// Limits the time that one write waits.
+    ///
+    /// # Errors
+    ///
+    /// The limit is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<()> {
+        set_timeout(&self.inner.write_timeout_ns, timeout)
+    }
+
+    /// Returns the time limit of a read.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn read_timeout(&self) -> Result<Option<Duration>> {
+        Ok(timeout(&self.inner.read_timeout_ns))
+    }
+
+    /// Returns the time limit of a write.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn write_timeout(&self) -> Result<Option<Duration>> {
+        Ok(timeout(&self.inner.write_timeout_ns))
+    }
+
+    /// Sets whether reading and writing return [`ErrorKind::WouldBlock`] instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn set_nonblocking(&self, is_nonblocking: bool) -> Result<()> {
+        self.inner.is_nonblocking.store(is_nonblocking, Ordering::Relaxed);
+        Ok(())
+    }
+}
