@@ -5,21 +5,15 @@ use abi::control::STATUS_STOPPED;
 use abi::info::EVENT_STOP;
 use core::sync::atomic::{AtomicBool, Ordering};
 use services::machine;
-use spin::Once;
 
 pub use services::exit::{ExitCode, Termination};
 
 /// Whether the program answers a request to stop by itself.
 static HANDLES_STOP: AtomicBool = AtomicBool::new(false);
-/// Sends what is still to be sent. Installed by the network when it starts, so that others do not carry it.
-static DRAIN: Once<fn()> = Once::new();
 
 /// Ends the guest with a status, of which the low 8 bits reach the one who started it. Destructors do not run; what
 /// was written to sockets is still sent, for up to a second.
 pub fn exit(status: i32) -> ! {
-    if let Some(drain) = DRAIN.get() {
-        drain();
-    }
     let [low, ..] = status.to_le_bytes();
     services::exit::exit(ExitCode::from(low))
 }
@@ -40,11 +34,6 @@ pub fn wait_for_stop() {
         task::wake_at_event(EVENT_STOP, 0, task::current());
         task::block_until(task::NEVER);
     }
-}
-
-/// Has `drain` called before the guest ends by [`exit`]. The first one counts.
-pub(crate) fn drain_before_exit(drain: fn()) {
-    DRAIN.call_once(|| drain);
 }
 
 /// Ends the guest if it was asked to stop and does not answer by itself. Called where threads wait.

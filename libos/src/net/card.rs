@@ -24,8 +24,6 @@ impl Card {
 
     /// Asks for an event when there is work, and tells whether there is some already.
     pub(crate) fn begin_wait(&mut self) -> Work {
-        // Takes sent buffers back if none is free: they would count as work, for ever.
-        let _has_room = self.net.can_transmit();
         if self.net.enable_interrupts() { Work::Waiting } else { Work::None }
     }
 

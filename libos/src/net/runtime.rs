@@ -10,14 +10,14 @@ use super::readiness::Token;
 use super::shard::{Polled, Shard};
 use crate::io::{Error, ErrorKind, Result};
 use crate::task::{self, NEVER, Poller, ThreadId, Work};
-use crate::{env, eprintln, process};
+use crate::{env, eprintln};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use services::io::entropy;
 use services::io::net::Net;
-use services::{clock, machine};
+use services::{clock, exit, machine};
 use smoltcp::time::Instant;
 use spin::{Mutex, MutexGuard};
 
@@ -108,7 +108,7 @@ fn started() -> Result<MutexGuard<'static, Option<Box<Runtime>>>> {
     if runtime.is_none() {
         *runtime = Some(start()?);
         task::install_poller(&NetworkPoller);
-        process::drain_before_exit(drain);
+        exit::before_exit(drain);
     }
     Ok(runtime)
 }

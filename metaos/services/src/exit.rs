@@ -7,6 +7,7 @@ use crate::io::console;
 use crate::machine;
 use core::convert::Infallible;
 use core::fmt;
+use spin::Once;
 
 /// Exit status of a guest: all 8 bits reach the one who started it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -73,8 +74,20 @@ impl<T: Termination, E: fmt::Debug> Termination for Result<T, E> {
     }
 }
 
-/// Writes out what the console still holds and ends the guest. Destructors do not run.
+/// What the library OS still has to do when the guest ends. Installed by what needs it, so that others do not carry it.
+static BEFORE_EXIT: Once<fn()> = Once::new();
+
+/// Has `act` called before the guest ends by itself, be it by [`exit`] or because `main` returns. The first one counts.
+pub fn before_exit(act: fn()) {
+    BEFORE_EXIT.call_once(|| act);
+}
+
+/// Does what [`before_exit`] was told, writes out what the console still holds, and ends the guest. Destructors do not
+/// run.
 pub fn exit(code: ExitCode) -> ! {
+    if let Some(act) = BEFORE_EXIT.get() {
+        act();
+    }
     console::flush();
     machine::current().exit(code.to_u8())
 }

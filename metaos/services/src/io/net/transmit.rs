@@ -84,6 +84,10 @@ impl Transmitter {
     /// Asks for an interrupt if there is no free buffer to send with, and tells whether there is something to do
     /// already. With free buffers nobody waits for sent frames.
     pub(super) fn enable_interrupts_if_full(&mut self) -> bool {
+        // Frames sent in the meantime would count as work for ever if nobody sends another.
+        if self.free.is_empty() {
+            self.reclaim();
+        }
         if !self.free.is_empty() || self.is_broken() {
             return self.is_broken();
         }
