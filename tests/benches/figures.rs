@@ -51,14 +51,7 @@ fn print_starts_on_tap() {
     for (kind, name) in [(MachineKind::Q35, "q35"), (MachineKind::Microvm, "microvm")] {
         let mut config = http(kind);
         namespace::plug_in(&mut config);
-        // Learns the guest's hardware address: without it each start would wait for a second question of ARP.
-        let first = on_tap(&config);
-        if let (Some(_), Some(address)) = (first, hardware_address()) {
-            namespace::ip(&format!(
-                "neigh replace {} lladdr {address} dev {INTERFACE} nud permanent",
-                GUEST.ip
-            ));
-        }
+        make_neighbour(&config);
         print_start(&format!("{name} + qboot, tap, fixed address"), || on_tap(&config));
     }
 }
@@ -158,6 +151,20 @@ fn first_served_byte(address: SocketAddr, start: Instant) -> Option<Duration> {
         }
     }
     None
+}
+
+/// Makes the host know the guest's hardware address for good: else it would ask at each start, too early, and ask
+/// again a second later.
+fn make_neighbour(config: &MachineConfig) {
+    let start = Instant::now();
+    let machine = Machine::start(config).ok();
+    let _ = first_served_byte((GUEST.ip, PORT).into(), start);
+    // The host forgets the address together with the machine.
+    let address = hardware_address();
+    drop(machine);
+    if let Some(address) = address {
+        namespace::ip(&format!("neigh replace {} lladdr {address} dev {INTERFACE} nud permanent", GUEST.ip));
+    }
 }
 
 fn hardware_address() -> Option<String> {

@@ -1,7 +1,9 @@
 //! Behaviour tests of whole images.
 
 pub mod audit;
+pub mod cable;
 pub mod client;
+pub mod echo;
 pub mod frame;
 pub mod garbage;
 pub mod guests;

@@ -123,6 +123,17 @@ impl Server {
         assert!(!response.body.is_empty(), "{response:?}");
     }
 
+    /// Waits until `/` is answered again, after more was asked than it could answer.
+    ///
+    /// # Panics
+    ///
+    /// It is not.
+    pub fn assert_serves_soon(&self) {
+        let process = self.machine.process_id();
+        let answer = wait_until_serving(self.address, START, || !is_running(process));
+        assert!(answer.is_some(), "no answer any more; the console said:\n{}", self.machine.console());
+    }
+
     /// Asks it to stop, and returns how it ended.
     ///
     /// # Errors
@@ -139,11 +150,7 @@ impl Server {
     ///
     /// It does not stop, or with a status of failure, or crashed.
     pub fn stop_well(self) {
-        let outcome = self.stop().unwrap_or_else(|error| panic!("{error}"));
-        if let Some(crash) = outcome.crash {
-            panic!("{crash}");
-        }
-        assert_eq!(outcome.status, 0, "the console said:\n{}", outcome.console);
+        stop_well(self.machine);
     }
 
     fn ready(self) -> Self {
@@ -160,6 +167,20 @@ impl Server {
             Err(error) => panic!("no answer: {error}"),
         }
     }
+}
+
+/// Asks a machine to stop, and checks that it was well until then.
+///
+/// # Panics
+///
+/// It does not stop, or with a status of failure, or crashed.
+pub fn stop_well(machine: Machine) {
+    machine.request_stop();
+    let outcome = machine.wait(STOP).unwrap_or_else(|error| panic!("{error}"));
+    if let Some(crash) = outcome.crash {
+        panic!("{crash}");
+    }
+    assert_eq!(outcome.status, 0, "the console said:\n{}", outcome.console);
 }
 
 /// Waits at most `limit` until `/` is answered at `address`, and returns how long it took; `None` as well when there is

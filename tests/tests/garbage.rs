@@ -6,14 +6,15 @@ use std::time::Duration;
 use metaos_tests::frame::{Ends, tcp_segment};
 use metaos_tests::garbage::Garbage;
 use metaos_tests::namespace::HOST;
-use metaos_tests::{peer, program};
+use metaos_tests::peer::Peer;
+use metaos_tests::server::stop_well;
+use metaos_tests::{cable, program};
 use smoltcp::wire::TcpControl;
 
 const FRAMES: usize = 10_000;
 /// After so many frames the guest is asked whether it is still there, and has then seen all of them.
 const BURST: usize = 250;
 const PORT: u16 = 80;
-const STOP: Duration = Duration::from_secs(10);
 
 #[test]
 fn ten_thousand_frames_of_garbage_leave_the_guest_serving() {
@@ -28,10 +29,10 @@ fn ten_thousand_other_frames_of_garbage_leave_the_guest_serving() {
 /// Half-open connections fill a listener: they must make way for one that is meant.
 #[test]
 fn a_thousand_half_open_connections_leave_the_guest_serving() {
-    let (machine, mut cable) = peer::start(program::machine(directory(), "http", &[]));
+    let (machine, mut cable) = cable::start(program::machine(directory(), "http", &[]));
     let ends = cable.find_guest();
     // The first answer tells that it listens.
-    let mut host = peer::Peer::new(cable, HOST);
+    let mut host = Peer::new(cable, HOST);
     host.wait_until_serving();
     for index in 0..1000_u16 {
         let [high, low] = (index + 300).to_be_bytes();
@@ -48,7 +49,7 @@ fn a_thousand_half_open_connections_leave_the_guest_serving() {
 
 #[test]
 fn a_closed_port_refuses_with_a_reset() {
-    let (machine, mut cable) = peer::start(program::machine(directory(), "http", &[]));
+    let (machine, mut cable) = cable::start(program::machine(directory(), "http", &[]));
     let ends = cable.find_guest();
     cable.send(&ends.tcp((50_000, 81), TcpControl::Syn, (7, None), &[]));
     let answer = cable.wait_for(Duration::from_secs(10), |frame| {
@@ -60,9 +61,9 @@ fn a_closed_port_refuses_with_a_reset() {
 }
 
 fn survives(seed: u64) {
-    let (machine, mut cable) = peer::start(program::machine(directory(), "http", &[]));
+    let (machine, mut cable) = cable::start(program::machine(directory(), "http", &[]));
     let ends = cable.find_guest();
-    let mut host = peer::Peer::new(cable, HOST);
+    let mut host = Peer::new(cable, HOST);
     host.wait_until_serving();
     let mut garbage = Garbage::new(seed, ends, PORT);
     let mut answers = 0;
@@ -81,15 +82,6 @@ fn survives(seed: u64) {
     // Resets, ARP replies and questions: the frames came up to where they are looked at.
     assert!(answers > FRAMES / 100, "{answers} answers to {FRAMES} frames");
     stop_well(machine);
-}
-
-fn stop_well(machine: runner::Machine) {
-    machine.request_stop();
-    let outcome = machine.wait(STOP).unwrap_or_else(|error| panic!("{error}"));
-    if let Some(crash) = outcome.crash {
-        panic!("{crash}");
-    }
-    assert_eq!(outcome.status, 0, "{}", outcome.console);
 }
 
 fn directory() -> &'static Path {

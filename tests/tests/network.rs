@@ -4,24 +4,25 @@
 //! looked at on a tap interface in a namespace of the test's own, or on a cable that the test holds.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use metaos_tests::cable;
 use metaos_tests::client::{Client, request};
+use metaos_tests::echo::Echo;
 use metaos_tests::namespace::{self, GUEST, HOST};
 use metaos_tests::pattern::{checksum, first_fault, pattern};
-use metaos_tests::peer::{self, Peer};
+use metaos_tests::peer::Peer;
 use metaos_tests::program;
-use metaos_tests::server::Server;
-use runner::{Forward, Machine, Network, UserNetwork};
+use metaos_tests::server::{Server, stop_well};
+use runner::{Forward, MachineConfig, Network, UserNetwork};
 
 const MIB: usize = 1 << 20;
-/// Longest wait for one answer of `echo`.
+/// Longest wait for what takes a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
-const START: Duration = Duration::from_secs(30);
 
 #[test]
 fn curl_gets_a_page_at_an_address_by_dhcp() {
@@ -216,7 +217,7 @@ fn clients_that_break_off_in_the_middle_do_no_harm() {
 /// Its cable is cut: no reset, no end, no acknowledgement ever comes.
 #[test]
 fn a_client_that_falls_silent_in_the_middle_does_not_keep_others_waiting() {
-    let (machine, cable) = peer::start(program::machine(directory(), "http", &[]));
+    let (machine, cable) = cable::start(program::machine(directory(), "http", &[]));
     let mut silent = Peer::new(cable, Ipv4Addr::new(10, 9, 0, 77));
     silent.wait_until_serving();
     for _ in 0..10 {
@@ -232,6 +233,43 @@ fn a_client_that_falls_silent_in_the_middle_does_not_keep_others_waiting() {
         assert!(start.elapsed() < Duration::from_secs(5), "others wait {:?}", start.elapsed());
     }
     stop_well(machine);
+}
+
+/// What a client does not fetch waits in the guest, but not without bound.
+#[test]
+fn a_client_that_asks_and_never_reads_does_not_keep_others_waiting() {
+    on_the_fastest_network(|server| {
+        let mut greedy =
+            Client::connect_within(server.address(), Duration::from_secs(1)).expect("the guest listens");
+        let many = request("GET", "/bytes/100000", 0).repeat(1000);
+        let end = (0..1000).find_map(|_| greedy.send(many.as_bytes()).err());
+        assert!(end.is_some(), "the guest reads requests for ever");
+        for _ in 0..20 {
+            server.assert_serves();
+        }
+        let figures = figures(server);
+        assert!(figures.heap_bytes < 16 << 20, "{figures:?}");
+    });
+}
+
+#[test]
+fn eight_mebibytes_of_memory_bear_more_clients_than_they_can_serve() {
+    namespace::run(|| {
+        let config = MachineConfig { memory_mib: 8, ..program::machine(directory(), "http", &[]) };
+        let server = Server::plug_in(config);
+        for _ in 0..3 {
+            let mut clients: Vec<Client> = (0..300)
+                .filter_map(|_| Client::connect_within(server.address(), PATIENCE / 5).ok())
+                .collect();
+            let ask = |client: &mut Client| client.get("/").is_ok_and(|response| response.status == 200);
+            let served = clients.iter_mut().filter_map(|client| ask(client).then_some(())).count();
+            println!("{served} of {} connections served", clients.len());
+            assert!(served > 0, "nobody is served");
+            drop(clients);
+            server.assert_serves_soon();
+        }
+        server.stop_well();
+    });
 }
 
 #[test]
@@ -266,8 +304,8 @@ fn requests_that_are_none_are_answered_as_such() {
 
 #[test]
 fn echo_sends_back_what_it_gets_over_tcp() {
-    let (machine, tcp, _) = start_echo();
-    let mut stream = connect_to_echo(tcp);
+    let echo = Echo::start(directory());
+    let mut stream = echo.connect();
     let sent = pattern(MIB);
     thread::scope(|scope| {
         let mut writer = stream.try_clone().expect("a connection can be shared");
@@ -283,15 +321,15 @@ fn echo_sends_back_what_it_gets_over_tcp() {
         assert_eq!(back.len(), sent.len());
         assert_eq!(first_fault(&back), None);
     });
-    stop_well(machine);
+    echo.stop_well();
 }
 
 #[test]
 fn echo_sends_back_what_it_gets_over_udp() {
-    let (machine, tcp, udp) = start_echo();
-    drop(connect_to_echo(tcp));
+    let echo = Echo::start(directory());
+    drop(echo.connect());
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("the host has a free port");
-    socket.connect(udp).expect("a datagram socket connects to anything");
+    socket.connect(echo.udp_address()).expect("a datagram socket connects to anything");
     for length in [0, 1, 64, 512, 1400, 1472] {
         let sent = pattern(length);
         let mut back = [0; 2000];
@@ -304,7 +342,7 @@ fn echo_sends_back_what_it_gets_over_udp() {
         assert_eq!(received, Some(length));
         assert_eq!(back[..length], sent);
     }
-    stop_well(machine);
+    echo.stop_well();
 }
 
 /// What `/stats` tells.
@@ -357,48 +395,6 @@ fn curl(words: &[&str]) -> String {
     let output = output.expect("curl is installed");
     assert!(output.status.success(), "curl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Starts `echo` and returns its TCP and its UDP address.
-fn start_echo() -> (Machine, SocketAddr, SocketAddr) {
-    let mut config = program::machine(directory(), "echo", &[]);
-    let forwards = vec![Forward::tcp(0, 7), Forward::udp(0, 7)];
-    config.network = Network::User(UserNetwork { forwards, ..UserNetwork::default() });
-    let machine = Machine::start(&config).unwrap_or_else(|error| panic!("{error}"));
-    let address = |index: usize| (Ipv4Addr::LOCALHOST, machine.forwards()[index].host_port).into();
-    let (tcp, udp) = (address(0), address(1));
-    (machine, tcp, udp)
-}
-
-/// Returns a connection on which a byte has come back already.
-fn connect_to_echo(address: SocketAddr) -> TcpStream {
-    let deadline = Instant::now() + START;
-    let attempt = || {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        stream.write_all(b"x").ok()?;
-        let mut byte = [0];
-        stream.read_exact(&mut byte).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
-        Some(stream)
-    };
-    loop {
-        if let Some(stream) = attempt() {
-            return stream;
-        }
-        assert!(Instant::now() < deadline, "echo does not answer");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn stop_well(machine: Machine) {
-    machine.request_stop();
-    let outcome = machine.wait(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
-    if let Some(crash) = outcome.crash {
-        panic!("{crash}");
-    }
-    assert_eq!(outcome.status, 0, "{}", outcome.console);
 }
 
 fn directory() -> &'static Path {

@@ -138,7 +138,8 @@ fn a_full_transmitter_says_so_and_goes_on_when_buffers_return() {
     for _ in 0..256 {
         assert!(wire.collect().is_some());
     }
-    assert!(net.enable_interrupts());
+    assert!(net.enable_interrupts(), "there is room again");
+    assert!(!net.enable_interrupts(), "which is work only once");
     net.disable_interrupts();
     assert!(net.can_transmit());
 }

@@ -84,9 +84,12 @@ impl Transmitter {
     /// Asks for an interrupt if there is no free buffer to send with, and tells whether there is something to do
     /// already. With free buffers nobody waits for sent frames.
     pub(super) fn enable_interrupts_if_full(&mut self) -> bool {
-        // Frames sent in the meantime would count as work for ever if nobody sends another.
         if self.free.is_empty() {
+            // Room that comes back is work, but once: left in the ring, it would count as work for ever.
             self.reclaim();
+            if !self.free.is_empty() {
+                return true;
+            }
         }
         if !self.free.is_empty() || self.is_broken() {
             return self.is_broken();
