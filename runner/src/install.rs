@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
+use crate::machine::arguments::uefi_firmware;
 use crate::qemu::{self, QemuError};
 
 /// File by which the backports suite is added.
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/metaos-backports.sources";
 /// Where apt keeps its sources.
 const APT_SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
+/// Not a program, but looked for among them.
+const UEFI: &str = "UEFI firmware";
 /// Debian 12's backports.
 const BACKPORTS: &str = "bookworm-backports";
 
@@ -125,7 +128,7 @@ impl Need {
         let programs: &[&'static str] = match self {
             Self::Qemu => &[qemu::PROGRAM],
             Self::Iso => &["grub-mkrescue", "xorriso", "mformat"],
-            Self::Tests => &["curl", "wrk", "ip"],
+            Self::Tests => &["curl", "wrk", "ip", "g++", UEFI],
         };
         programs.iter().copied().filter(|program| !is_there(program)).collect()
     }
@@ -144,10 +147,10 @@ impl Need {
             }
             (Self::Iso, System::Pacman) => &["grub", "libisoburn", "mtools"],
             (Self::Iso, System::Apk) => &["grub", "grub-bios", "grub-efi", "xorriso", "mtools"],
-            (Self::Tests, System::Apt(_)) => &["curl", "wrk", "iproute2", "ovmf"],
-            (Self::Tests, System::Dnf) => &["curl", "wrk", "iproute", "edk2-ovmf"],
-            (Self::Tests, System::Pacman) => &["curl", "wrk", "iproute2", "edk2-ovmf"],
-            (Self::Tests, System::Apk) => &["curl", "wrk", "iproute2", "ovmf"],
+            (Self::Tests, System::Apt(_)) => &["curl", "wrk", "iproute2", "g++", "ovmf"],
+            (Self::Tests, System::Dnf) => &["curl", "wrk", "iproute", "gcc-c++", "edk2-ovmf"],
+            (Self::Tests, System::Pacman) => &["curl", "wrk", "iproute2", "gcc", "edk2-ovmf"],
+            (Self::Tests, System::Apk) => &["curl", "wrk", "iproute2", "g++", "ovmf"],
         }
     }
 }
@@ -180,6 +183,7 @@ pub fn ensure(needs: &[Need], permission: Permission) -> Result<(), InstallError
 fn is_there(program: &str) -> bool {
     match program {
         qemu::PROGRAM => qemu::find() != Err(QemuError::Missing),
+        UEFI => uefi_firmware().is_some(),
         _ => {
             qemu::find_program(program).is_some()
                 || qemu::find_program(&program.replace("grub-", "grub2-")).is_some()
@@ -304,16 +308,15 @@ fn backports(release: &str, sources: &str) -> Backports {
     if sources.lines().any(is_active) {
         return Backports::Present;
     }
-    let (mirror, key) = mirror(sources);
+    // Without a known mirror there is nowhere to take backports from; the plain suite is the best guess.
+    let Some((mirror, key)) = mirror(sources) else { return Backports::NotNeeded };
     let signed = key.map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
     Backports::Add(format!("Types: deb\nURIs: {mirror}\nSuites: {BACKPORTS}\nComponents: main\n{signed}"))
 }
 
 /// Returns the mirror of the suite `bookworm`, and the key it is signed by if the source names one.
-fn mirror(sources: &str) -> (String, Option<String>) {
-    stanza_mirror(sources)
-        .or_else(|| line_mirror(sources))
-        .unwrap_or_else(|| ("http://deb.debian.org/debian".to_owned(), None))
+fn mirror(sources: &str) -> Option<(String, Option<String>)> {
+    stanza_mirror(sources).or_else(|| line_mirror(sources))
 }
 
 /// The form of many lines (deb822).

@@ -272,7 +272,8 @@ fn machine_words(config: &MachineConfig) -> CommandLine {
     }
 }
 
-fn uefi_firmware() -> Option<&'static Path> {
+/// Returns where the firmware for UEFI machines lies, if it is installed.
+pub(crate) fn uefi_firmware() -> Option<&'static Path> {
     OVMF_PATHS.iter().map(Path::new).find(|path| path.exists())
 }
 

@@ -4,7 +4,7 @@
 //! remove, and the end of QEMU is the end of the stream. How the guest ended comes over the control channel alone;
 //! QEMU's exit status is only looked at when nothing came.
 
-mod arguments;
+pub(crate) mod arguments;
 mod capture;
 mod channels;
 mod config;
