@@ -15,8 +15,10 @@ use crate::{namespace, program};
 
 /// Longest wait for the first answer; UEFI and GRUB on a busy machine take ten seconds.
 const START: Duration = Duration::from_secs(60);
-/// Longest wait for an answer in one attempt, the first and the last.
-const ATTEMPT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Longest wait for an answer in the first attempt. Later ones are given more, by a share of the time that has passed:
+/// what came before the guest listened is lost, but on a busy machine an answer takes its time.
+const FIRST_ATTEMPT: Duration = Duration::from_millis(50);
+const SHARE: u32 = 8;
 /// Longest wait for the end after a request to stop.
 const STOP: Duration = Duration::from_secs(10);
 /// The port that `http` serves.
@@ -192,12 +194,12 @@ pub fn wait_until_serving(
     is_over: impl Fn() -> bool,
 ) -> Option<Duration> {
     let start = Instant::now();
-    let (mut patience, longest) = ATTEMPT;
     while start.elapsed() < limit && !is_over() {
+        let patience = FIRST_ATTEMPT + start.elapsed() / SHARE;
         let attempt = Client::connect_within(address, patience).and_then(|mut client| client.get("/"));
         match attempt {
             Ok(_) => return Some(start.elapsed()),
-            Err(error) if is_timeout(&error) => patience = longest.min(patience * 2),
+            Err(error) if is_timeout(&error) => {}
             // Refused: the guest runs and does not listen yet, or nobody is there yet.
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }

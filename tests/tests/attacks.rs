@@ -161,10 +161,8 @@ caught! {
         "jump to page that is not executable: 0x640000100000, in the CPU blocks";
     a_return_from_an_upcall_with_port_privilege_is_caught:
         "forge-return-with-ports", BadContext, "to an address or with flags that ring 3 may not have";
-    a_return_from_an_upcall_single_stepping_is_caught:
-        "forge-return-with-trap-flag", BadContext, "to an address or with flags that ring 3 may not have";
-    a_return_from_an_upcall_as_a_nested_task_is_caught:
-        "forge-return-nested", BadContext, "to an address or with flags that ring 3 may not have";
+    a_return_from_an_upcall_single_stepping_traps_in_ring_3:
+        "forge-return-with-trap-flag", Fault, "debug exception in text page of app";
     a_return_from_an_upcall_to_a_stack_in_the_nucleus_is_caught:
         "forge-return-with-bad-stack", Fault, "of the nucleus at 0xffffffff80200000";
     a_return_from_an_upcall_that_never_was_is_caught:
@@ -230,6 +228,7 @@ held! {
         "set-flags",
         ["printed with the flag of alignment", "printed with the direction", "printed with the flag of nested", "printed with all"];
     a_return_from_an_upcall_with_flags_set_returns: "return-with-flags", ["returned"];
+    a_return_from_an_upcall_as_a_nested_task_is_none: "forge-return-nested", [];
     interrupts_stay_on_after_a_forged_return: "clear-interrupt-flag", ["interrupts are on"];
     reserved_bits_in_forged_floating_point_state_are_masked: "forge-floating-point", ["MXCSR is 0xffff"];
     a_pending_exception_does_not_stop_ring_0: "forge-pending-exception", ["ring 0 did not stumble"];

@@ -5,10 +5,15 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use metaos_tests::program;
 use metaos_tests::server::Server;
-use runner::{Firmware, MachineConfig, MachineKind, Transport};
+use runner::{Firmware, Image, MachineConfig, MachineKind, Transport};
+
+/// A start takes a tenth of a second. Where the network's interrupts do not arrive, DHCP asks again after ten seconds:
+/// that would serve in the end, too.
+const SOON: Duration = Duration::from_secs(8);
 
 #[test]
 fn q35_with_qboot_serves() {
@@ -57,13 +62,8 @@ fn microvm_with_seabios_and_mmio_serves() {
 #[test]
 fn microvm_with_acpi_and_mmio_serves() {
     for firmware in [Firmware::Qboot, Firmware::SeaBios] {
-        serves(&with_acpi(firmware, "on"));
+        serves(&with_acpi(firmware));
     }
-}
-
-#[test]
-fn microvm_with_acpi_and_one_interrupt_controller_serves() {
-    serves(&with_acpi(Firmware::Qboot, "off"));
 }
 
 #[test]
@@ -90,11 +90,12 @@ fn on(kind: MachineKind, firmware: Firmware, transport: Transport) -> MachineCon
     MachineConfig { kind, firmware, transport, ..program::machine(directory(), "http", &[]) }
 }
 
-/// The microvm as QEMU makes it unless told otherwise; later arguments win over the runner's own.
-fn with_acpi(firmware: Firmware, second_controller: &str) -> MachineConfig {
+/// The microvm as QEMU makes it unless told otherwise, but for the second I/O APIC: QEMU raises pin 2 for that one's
+/// pin 0 (`ioapic_set_irq`), and the first transport, where the network card is, would go without interrupts. Later
+/// arguments win over the runner's own.
+fn with_acpi(firmware: Firmware) -> MachineConfig {
     let mut config = on(MachineKind::Microvm, firmware, Transport::Mmio);
-    let machine = format!("acpi=on,ioapic2={second_controller}");
-    config.extra_arguments = words(&["-M", &machine, "-append", "metaos.control=com2 -- http"]);
+    config.extra_arguments = words(&["-M", "acpi=on,ioapic2=off", "-append", "metaos.control=com2 -- http"]);
     config
 }
 
@@ -103,7 +104,10 @@ fn words(words: &[&str]) -> Vec<OsString> {
 }
 
 fn serves(config: &MachineConfig) {
+    let start = Instant::now();
     let server = Server::publish(config.clone());
+    let is_direct = matches!(config.image, Image::Kernel(_));
+    assert!(!is_direct || start.elapsed() < SOON, "the first answer took {:?}", start.elapsed());
     let asked = Command::new("curl")
         .args(["--silent", "--show-error", "--fail", "--max-time", "20", &server.url("/")])
         .output()

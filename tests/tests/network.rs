@@ -258,8 +258,8 @@ fn eight_mebibytes_of_memory_bear_more_clients_than_they_can_serve() {
         let config = MachineConfig { memory_mib: 8, ..program::machine(directory(), "http", &[]) };
         let server = Server::plug_in(config);
         for _ in 0..3 {
-            let mut clients: Vec<Client> = (0..300)
-                .filter_map(|_| Client::connect_within(server.address(), PATIENCE / 5).ok())
+            let mut clients: Vec<Client> = (0..120)
+                .filter_map(|_| Client::connect_within(server.address(), PATIENCE / 20).ok())
                 .collect();
             let ask = |client: &mut Client| client.get("/").is_ok_and(|response| response.status == 200);
             let served = clients.iter_mut().filter_map(|client| ask(client).then_some(())).count();

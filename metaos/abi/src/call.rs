@@ -1,7 +1,8 @@
 //! The calls from ring 3 to the machine below, by number.
 //!
 //! Register convention of the `syscall` gate: number in `rax`; arguments in `rdi`, `rsi`, `rdx`, `r10`, `r8`,
-//! `r9`; result in `rax` (see [`crate::Error::decode`]); `rcx` and `r11` are lost. Every other register is kept.
+//! `r9`; result in `rax` (see [`crate::Error::decode`]); `rcx` and `r11` are lost. Every other general register is
+//! kept; x87 and SSE state may be lost.
 //! A call counts as a Machine call only if its return address is the gate named in the guest's ELF note.
 
 /// Number of a Machine call.

@@ -1,24 +1,23 @@
 //! The local APIC: end of interrupt and the timer (SDM 3A 11); and the older controllers, which nobody uses.
 //!
-//! In x2APIC mode where the CPU has it (firmware may have locked it on), through the register page otherwise.
+//! In the mode that firmware left: x2APIC may be locked on, and is not turned on here, since one CPU gains nothing by it
+//! and QEMU does not count instructions (`-icount`) across its registers.
 
-use crate::layout::LOCAL_APIC;
-use crate::memory::Memory;
 use crate::memory::entry::{NO_EXECUTE, UNCACHED, WRITABLE};
-use crate::privileged::{port_write, read_msr, write_msr};
-use crate::trap::{VECTOR_SPURIOUS, VECTOR_TIMER};
+use crate::{clock::read_tsc, layout::LOCAL_APIC, memory::Memory, privileged, trap};
 use abi::PAGE_SIZE;
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, _mm_mfence};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Feature of CPUID leaf 1, `ecx`.
-const HAS_X2APIC: u32 = 1 << 21;
+const HAS_TSC_DEADLINE: u32 = 1 << 24;
 const APIC_BASE: u32 = 0x1b;
 const BASE_ENABLE: u64 = 1 << 11;
 const BASE_X2APIC: u64 = 1 << 10;
 const BASE_ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const X2APIC_REGISTERS: u32 = 0x800;
+const TSC_DEADLINE: u32 = 0x6e0;
 
 /// Registers, as offsets in the register page.
 mod register {
@@ -33,24 +32,23 @@ mod register {
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
 const DIVIDE_BY_1: u32 = 0b1011;
-
 const TIMER_PERIODIC: u32 = 1 << 17;
+const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 
 static IS_X2APIC: AtomicBool = AtomicBool::new(false);
+static HAS_DEADLINE: AtomicBool = AtomicBool::new(false);
 
 /// Enables the APIC, its timer stopped, and returns the identifier to which devices address their interrupts.
 pub(crate) fn enable(memory: &mut Memory) -> u8 {
-    let is_x2apic = __cpuid(1).ecx & HAS_X2APIC != 0;
-    IS_X2APIC.store(is_x2apic, Relaxed);
-    let mode = if is_x2apic { BASE_ENABLE | BASE_X2APIC } else { BASE_ENABLE };
     // SAFETY: every 64-bit CPU has the register.
-    let base = unsafe { read_msr(APIC_BASE) };
-    // SAFETY: enabling the APIC in a mode the CPU has changes neither memory nor control flow; from xAPIC to x2APIC is a
-    // legal change (SDM 3A figure 11-27).
-    unsafe { write_msr(APIC_BASE, base | mode) };
+    let base = unsafe { privileged::read_msr(APIC_BASE) };
+    let is_x2apic = base & BASE_X2APIC != 0;
+    IS_X2APIC.store(is_x2apic, Relaxed);
+    // SAFETY: enabling the APIC in the mode it is in changes neither memory nor control flow (SDM 3A figure 11-27).
+    unsafe { privileged::write_msr(APIC_BASE, base | BASE_ENABLE) };
     let flags = WRITABLE | NO_EXECUTE | UNCACHED;
     memory.map_supervisor(LOCAL_APIC, base & BASE_ADDRESS, PAGE_SIZE as u64, flags);
-    write(register::SPURIOUS, SOFTWARE_ENABLE | VECTOR_SPURIOUS as u32);
+    write(register::SPURIOUS, SOFTWARE_ENABLE | trap::VECTOR_SPURIOUS as u32);
     write(register::DIVIDE, DIVIDE_BY_1);
     // The 8-bit identifier; with more than 255 CPUs, the one that boots still has a small one.
     let id = read(register::ID) >> if is_x2apic { 0 } else { 24 };
@@ -59,18 +57,40 @@ pub(crate) fn enable(memory: &mut Memory) -> u8 {
 
 /// Lets the timer raise an interrupt every `ticks` of its own.
 pub(crate) fn start_periodic(ticks: u32) {
-    write(register::TIMER, TIMER_PERIODIC | VECTOR_TIMER as u32);
+    write(register::TIMER, TIMER_PERIODIC | trap::VECTOR_TIMER as u32);
     write(register::INITIAL_COUNT, ticks);
 }
 
-/// Stops the timer; from then on [`arm`] starts it.
-pub(crate) fn start_one_shot() {
-    arm(0);
-    write(register::TIMER, VECTOR_TIMER as u32);
+/// What the timer counts.
+pub(crate) enum Ticks {
+    /// Ticks of its own.
+    Timer,
+    /// Those of the time-stamp counter.
+    TimeStampCounter,
 }
 
-/// Lets the timer raise one interrupt after `ticks` of its own, sooner if it cannot count so far; 0 stops it.
+/// Stops the timer; from then on [`arm`] starts it. Returns what it counts: the time-stamp counter, where it can.
+pub(crate) fn start_one_shot() -> Ticks {
+    arm(0);
+    if __cpuid(1).ecx & HAS_TSC_DEADLINE == 0 {
+        write(register::TIMER, trap::VECTOR_TIMER as u32);
+        return Ticks::Timer;
+    }
+    write(register::TIMER, TIMER_TSC_DEADLINE | trap::VECTOR_TIMER as u32);
+    // The register page is memory: its mode must be there before the first deadline is (SDM 3A 11.5.4.1).
+    // SAFETY: every 64-bit CPU has the instruction.
+    unsafe { _mm_mfence() }
+    HAS_DEADLINE.store(true, Relaxed);
+    Ticks::TimeStampCounter
+}
+
+/// Lets the timer raise one interrupt after `ticks`, sooner if it cannot count so far; 0 stops it.
 pub(crate) fn arm(ticks: u64) {
+    if HAS_DEADLINE.load(Relaxed) {
+        let deadline = if ticks == 0 { 0 } else { read_tsc().saturating_add(ticks) };
+        // SAFETY: the CPU has the register; an interrupt of the timer is what the trap entries are for.
+        return unsafe { privileged::write_msr(TSC_DEADLINE, deadline) };
+    }
     write(register::INITIAL_COUNT, u32::try_from(ticks).unwrap_or(u32::MAX));
 }
 
@@ -88,9 +108,9 @@ pub(crate) fn end_of_interrupt() {
 pub(crate) fn silence_legacy_controllers() {
     for (command, first_vector, cascade) in [(0x20, 0x20, 0x04), (0xa0, 0x28, 0x02)] {
         // Initialise, in four words; the last says 8086 mode. Then the mask.
-        port_write(command, 0x11_u8);
+        privileged::port_write(command, 0x11_u8);
         for value in [first_vector, cascade, 0x01, 0xff_u8] {
-            port_write(command + 1, value);
+            privileged::port_write(command + 1, value);
         }
     }
 }
@@ -98,7 +118,7 @@ pub(crate) fn silence_legacy_controllers() {
 fn read(offset: u32) -> u32 {
     if IS_X2APIC.load(Relaxed) {
         // SAFETY: in x2APIC mode every register in use here has its MSR (SDM 3A table 11-6).
-        return unsafe { read_msr(X2APIC_REGISTERS + offset / 16) } as u32;
+        return unsafe { privileged::read_msr(X2APIC_REGISTERS + offset / 16) } as u32;
     }
     // SAFETY: `new` has mapped the register page; offsets are those of the manual, aligned to 16.
     unsafe { ptr::read_volatile(mapped(offset)) }
@@ -107,7 +127,7 @@ fn read(offset: u32) -> u32 {
 fn write(offset: u32, value: u32) {
     if IS_X2APIC.load(Relaxed) {
         // SAFETY: as for `read`; the registers in use change neither memory nor control flow.
-        return unsafe { write_msr(X2APIC_REGISTERS + offset / 16, u64::from(value)) };
+        return unsafe { privileged::write_msr(X2APIC_REGISTERS + offset / 16, u64::from(value)) };
     }
     // SAFETY: as for `read`.
     unsafe { ptr::write_volatile(mapped(offset), value) }

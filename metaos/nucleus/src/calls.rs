@@ -2,17 +2,12 @@
 
 use crate::memory::entry::{Entry, Kind, NO_EXECUTE, PRESENT, UNCACHED, USER};
 use crate::memory::{UserRange, check_access};
-use crate::privileged::{set_thread_pointer, wait_for_interrupt};
 use crate::report::{self, Crash};
 use crate::serial::{self, CONSOLE};
 use crate::state::{self, Nucleus};
-use crate::trap::TrapFrame;
-use crate::upcall;
-use crate::user::UserSlice;
-use abi::control::CrashKind;
+use crate::{privileged, trap::TrapFrame, upcall, user::UserSlice};
 use abi::layout::{GUEST_IMAGE, GUEST_IMAGE_END, USER_END};
-use abi::upcall::Registers;
-use abi::{Access, Call, Error, PAGE_SIZE};
+use abi::{Access, Call, Error, PAGE_SIZE, control::CrashKind, upcall::Registers};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Bytes below the top of an upcall stack that must be there.
@@ -73,7 +68,7 @@ fn wait(deadline_ns: u64, events_seen: u64) -> Result<u64, Error> {
         if is_sleeping != Some(true) {
             break;
         }
-        wait_for_interrupt();
+        privileged::wait_for_interrupt();
     }
     state::with(Nucleus::arm_tick);
     Ok(0)
@@ -92,7 +87,7 @@ impl Nucleus {
             Call::MapWindow => self.map_window(first, second, third)?,
             Call::RegisterUpcall => self.register_upcall(first, second)?,
             Call::SetTick => self.set_tick(first),
-            Call::SetThreadPointer if first < USER_END.0 => set_thread_pointer(first),
+            Call::SetThreadPointer if first < USER_END.0 => privileged::set_thread_pointer(first),
             Call::SetThreadPointer => return Err(Error::BadAddress),
             Call::Notify | Call::StartCpu => return Err(Error::Unsupported),
             Call::Exit | Call::Crash | Call::Wait | Call::ReturnFromUpcall => return Err(Error::UnknownCall),

@@ -3,7 +3,7 @@
 //! Hypervisors and recent CPUs say the frequency by CPUID. Elsewhere it is measured once against the interval timer
 //! (Intel 8254), asleep between two readings so that it costs time but no instructions.
 
-use crate::apic;
+use crate::apic::{self, Ticks};
 use crate::privileged::{port_read, port_write, wait_for_interrupt};
 use core::arch::x86_64::{__cpuid, _rdtsc};
 
@@ -25,7 +25,7 @@ pub(crate) struct Clock {
     pub(crate) tsc_at_boot: u64,
     /// Nanoseconds a tick, times 2^32.
     pub(crate) multiplier: u64,
-    /// Ticks of the timer a nanosecond, times 2^32.
+    /// Ticks that the timer counts in a nanosecond, times 2^32.
     ticks_per_ns: u64,
 }
 
@@ -40,10 +40,12 @@ impl Clock {
     /// Finds the rates.
     pub(crate) fn calibrate() -> Self {
         let tsc_at_boot = read_tsc();
-        let rates = frequencies_told().or_else(measure).unwrap_or((UNKNOWN_HZ, UNKNOWN_HZ));
-        apic::start_one_shot();
-        let (multiplier, ticks_per_ns) = (ratio(NS_PER_S, rates.0), ratio(rates.1, NS_PER_S));
-        Self { tsc_at_boot, multiplier, ticks_per_ns }
+        let (tsc_hz, apic_hz) = frequencies_told().or_else(measure).unwrap_or((UNKNOWN_HZ, UNKNOWN_HZ));
+        let timer_hz = match apic::start_one_shot() {
+            Ticks::Timer => apic_hz,
+            Ticks::TimeStampCounter => tsc_hz,
+        };
+        Self { tsc_at_boot, multiplier: ratio(NS_PER_S, tsc_hz), ticks_per_ns: ratio(timer_hz, NS_PER_S) }
     }
 
     /// Returns nanoseconds since boot.
@@ -57,7 +59,8 @@ impl Clock {
     }
 }
 
-fn read_tsc() -> u64 {
+/// Reads the time-stamp counter.
+pub(crate) fn read_tsc() -> u64 {
     // SAFETY: every 64-bit CPU has the instruction, and ring 0 may always use it.
     unsafe { _rdtsc() }
 }

@@ -1,7 +1,6 @@
 //! What the nucleus itself reads from the command line.
 
-use abi::cmdline::Words;
-use abi::control;
+use abi::{cmdline::Words, control};
 
 /// Tells whether the runner reads the control channel.
 #[must_use]

@@ -3,11 +3,9 @@
 use crate::{layout, privileged, trap};
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use spin::Once;
-use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0Flags, Cr4Flags};
-use x86_64::registers::rflags::RFlags;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
-use x86_64::structures::tss::TaskStateSegment;
+use x86_64::{VirtAddr, registers::rflags::RFlags, structures::tss::TaskStateSegment};
 
 /// Selector of the nucleus's code segment.
 pub(crate) const KERNEL_CODE: u16 = 0x08;

@@ -1,23 +1,16 @@
 //! Prepares the guest's world and enters it.
 
 use crate::boot::{Handoff, Image};
-use crate::clock::Clock;
-use crate::cpu::Stack;
-use crate::devices::rtc;
 use crate::memory::entry::{Entry, Kind};
 use crate::memory::{Memory, UserRange};
-use crate::privileged::{PortSpace, set_gs_bases};
 use crate::trap::{self, FloatingPoint, TrapFrame};
-use crate::upcall::{FIXED_FLAGS, MXCSR_WORD};
-use crate::{layout, report, state};
+use crate::{clock::Clock, cpu::Stack, devices::rtc, layout, privileged, report, state, upcall};
 use abi::boot::{Device, MAX_DEVICES};
 use abi::layout::{
     BOOT_INFO, BOOT_INFO_SIZE, CPU_BLOCK_SIZE, CPU_BLOCKS, INFO_PAGE, MAIN_STACK, MAIN_STACK_SIZE,
 };
-use abi::upcall::Registers;
-use abi::{Access, BootInfo, Error, PAGE_SIZE, VERSION};
-use core::ptr;
-use core::sync::atomic::Ordering::Relaxed;
+use abi::{Access, BootInfo, Error, PAGE_SIZE, VERSION, upcall::Registers};
+use core::{ptr, sync::atomic::Ordering::Relaxed};
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// Bytes of the SYSCALL instruction, behind which a call returns.
@@ -46,16 +39,17 @@ pub(crate) fn prepare(
     state::cpu_block().self_address.store(CPU_BLOCKS.0, Relaxed);
     let gate_return = image.table.guest_gate + SYSCALL_LENGTH;
     let call_block = trap::prepare_calls(layout::stack_top(Stack::Call as u64), gate_return);
-    set_gs_bases(call_block, CPU_BLOCKS.0);
+    privileged::set_gs_bases(call_block, CPU_BLOCKS.0);
 }
 
 /// Enters ring 3 for the first time, at `rip`.
 pub(crate) fn enter(rip: u64) -> ! {
     let rsp = MAIN_STACK.0 + MAIN_STACK_SIZE as u64 - 8;
-    let registers = Registers { rdi: BOOT_INFO.0, rip, rsp, rflags: FIXED_FLAGS, ..Registers::default() };
+    let registers =
+        Registers { rdi: BOOT_INFO.0, rip, rsp, rflags: upcall::FIXED_FLAGS, ..Registers::default() };
     let mut floating_point = FloatingPoint([0; 64]);
     floating_point.0[0] = X87_CONTROL;
-    floating_point.0[MXCSR_WORD] = MXCSR;
+    floating_point.0[upcall::MXCSR_WORD] = MXCSR;
     // SAFETY: the frame has ring 3's selectors; the linker and the nucleus's own start have checked the entry to lie in
     // the guest's image; flags and MXCSR are constants that are legal. Both lie on the boot stack, left for good.
     unsafe { trap::resume(&mut TrapFrame::of_ring_3(registers), &floating_point) }
@@ -75,7 +69,7 @@ fn fill_info_page(clock: &Clock) {
     info.version.store(u64::from(VERSION), Relaxed);
     info.tsc_at_boot.store(clock.tsc_at_boot, Relaxed);
     info.tsc_multiplier.store(clock.multiplier, Relaxed);
-    if let Some(seconds) = rtc::read(&mut PortSpace) {
+    if let Some(seconds) = rtc::read(&mut privileged::PortSpace) {
         let wall_ns = seconds.saturating_mul(NS_PER_S).saturating_sub(clock.now_ns());
         info.wall_at_boot_ns.store(wall_ns, Relaxed);
     }

@@ -9,12 +9,12 @@ use x86_64::instructions::port::{Port, PortRead, PortWrite};
 use x86_64::instructions::{hlt, interrupts, tables, tlb};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr2, Cr3, Cr3Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::{FsBase, GsBase, KernelGsBase, LStar, Msr, SFMask, Star};
-use x86_64::registers::rflags::RFlags;
 use x86_64::registers::xcontrol::{XCr0, XCr0Flags};
-use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{GlobalDescriptorTable, SegmentSelector};
-use x86_64::structures::paging::PhysFrame;
-use x86_64::{PhysAddr, VirtAddr};
+use x86_64::{
+    PhysAddr, VirtAddr, registers::rflags::RFlags, structures::DescriptorTablePointer,
+    structures::paging::PhysFrame,
+};
 
 /// Reads from an I/O port.
 pub(crate) fn port_read<T: PortRead>(port: u16) -> T {

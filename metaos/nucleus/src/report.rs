@@ -4,20 +4,15 @@
 //! Written to ports only, with nothing allocated, so that it works from any state of the nucleus. Reading the guest's
 //! stack needs the page tables; should they be in use (a defect of the nucleus), the report goes out without it.
 
-use crate::memory::Memory;
-use crate::privileged::{halt, port_write};
-use crate::serial::{CONSOLE, CONTROL};
-use crate::trap::TrapFrame;
-use crate::user::UserSlice;
-use crate::{layout, state};
-use abi::control::{CrashHeader, CrashKind, MAGIC, MAX_STACK_BYTES, MAX_TEXT_BYTES, RecordHeader, record};
+use crate::serial::{CONSOLE, CONTROL, SerialPort};
+use crate::{layout, memory::Memory, privileged, state, trap::TrapFrame, user::UserSlice};
+use abi::control::{
+    CrashHeader, CrashKind, MAGIC, MAX_STACK_BYTES, MAX_TEXT_BYTES, RecordHeader, STATUS_CRASHED, record,
+};
 use abi::layout::{NUCLEUS, NUCLEUS_END};
-use abi::upcall::Registers;
-use abi::{PAGE_SIZE, VirtAddr};
+use abi::{PAGE_SIZE, VirtAddr, upcall::Registers};
 use core::fmt::{self, Write};
-use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use core::{iter, ptr, slice};
+use core::{iter, panic::PanicInfo, ptr, slice};
 use heapless::Vec;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -26,20 +21,11 @@ const GUARD_SEARCH_PAGES: u64 = 32;
 /// Port of QEMU's `isa-debug-exit` as the runner sets it up.
 const DEBUG_EXIT: u16 = 0xf4;
 
-static HAS_CONTROL_CHANNEL: AtomicBool = AtomicBool::new(false);
-
-/// Says that a runner reads the control channel.
-pub(crate) fn use_control_channel() {
-    HAS_CONTROL_CHANNEL.store(true, Relaxed);
-}
-
 /// Ends the machine with an exit status.
 pub(crate) fn exit(status: u8) -> ! {
-    if HAS_CONTROL_CHANNEL.load(Relaxed) {
-        write_header(record::EXIT, 1);
-        CONTROL.write(&[status]);
-    }
-    off()
+    write_header(record::EXIT, 1);
+    CONTROL.write(&[status]);
+    off(status)
 }
 
 /// Ends the machine because it cannot run the image; `why` says what to do.
@@ -115,7 +101,7 @@ impl Crash {
     fn send(&mut self, stack_length: usize, write_stack: impl FnOnce()) -> ! {
         self.header.stack_length = stack_length as u32;
         self.header.text_length = self.text.len() as u32;
-        if HAS_CONTROL_CHANNEL.load(Relaxed) {
+        if CONTROL.is_there() {
             write_header(record::CRASH, size_of::<CrashHeader>() + self.text.len() + stack_length);
             CONTROL.write(bytes_of(&self.header));
             CONTROL.write(&self.text);
@@ -123,7 +109,7 @@ impl Crash {
         } else {
             self.print();
         }
-        off()
+        off(STATUS_CRASHED)
     }
 
     fn print(&self) {
@@ -152,10 +138,11 @@ impl Write for Crash {
     }
 }
 
-/// Ends the machine: QEMU leaves; anything else stops for ever.
-fn off() -> ! {
-    port_write(DEBUG_EXIT, 0_u8);
-    halt()
+/// Ends the machine: QEMU leaves, with what its own status can show of `status`; anything else stops for ever.
+fn off(status: u8) -> ! {
+    [&CONSOLE, &CONTROL].into_iter().for_each(SerialPort::finish);
+    privileged::port_write(DEBUG_EXIT, status);
+    privileged::halt()
 }
 
 fn write_header(kind: u32, length: usize) {

@@ -1,14 +1,10 @@
 //! The two serial ports (16550): console and control channel.
 
-use crate::devices::Found;
-use crate::devices::vector;
-use crate::memory::Memory;
-use crate::privileged::{port_read, port_write};
-use crate::state;
-use abi::control::REQUEST_STOP;
-use abi::info::{EVENT_CONSOLE, EVENT_STOP};
+use crate::devices::{Found, vector};
+use crate::{clock::read_tsc, memory::Memory, privileged, state};
+use abi::{control::REQUEST_STOP, info::EVENT_CONSOLE, info::EVENT_STOP};
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use heapless::Deque;
 use spin::Mutex;
 
@@ -24,10 +20,14 @@ mod register {
 }
 
 const DATA_READY: u8 = 1;
-const TRANSMITTER_EMPTY: u8 = 1 << 5;
+/// There is room for [`FIFO_SIZE`] bytes.
+const FIFO_EMPTY: u8 = 1 << 5;
+/// All bytes are out.
+const TRANSMITTER_EMPTY: u8 = 1 << 6;
 const FIFO_SIZE: usize = 16;
-/// Polls before a port that never gets empty is given up; at 115 200 baud 16 bytes take 1.4 ms.
-const MAX_POLLS: usize = 1_000_000;
+/// How long a reader may take for [`FIFO_SIZE`] bytes, in ticks of the time-stamp counter: 10 s or more. The line itself
+/// takes 1.4 ms.
+const PATIENCE: u64 = 1 << 35;
 
 /// A serial port.
 pub(crate) struct SerialPort {
@@ -35,6 +35,8 @@ pub(crate) struct SerialPort {
     irq: u32,
     event: usize,
     is_there: AtomicBool,
+    /// [`PATIENCE`], or 0 from when it was exhausted until the reader goes on.
+    patience: AtomicU64,
 }
 
 /// The console (COM1).
@@ -46,7 +48,7 @@ static INPUT: Mutex<Deque<u8, 1024>> = Mutex::new(Deque::new());
 
 impl SerialPort {
     const fn new(first: u16, irq: u32, event: usize) -> Self {
-        Self { first, irq, event, is_there: AtomicBool::new(false) }
+        Self { first, irq, event, is_there: AtomicBool::new(false), patience: AtomicU64::new(PATIENCE) }
     }
 
     /// Sets the port to 115 200 baud, 8 data bits, no parity, FIFO on. One that does not answer is never used.
@@ -68,15 +70,35 @@ impl SerialPort {
         self.is_there.store(true, Relaxed);
     }
 
-    /// Writes bytes, waiting while the port is busy.
+    /// Tells whether the port answered when it was initialised.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_there.load(Relaxed)
+    }
+
+    /// Writes bytes, waiting while the port is busy. What a reader that takes none does not want is lost.
     pub(crate) fn write(&self, bytes: &[u8]) {
-        for chunk in bytes.chunks(FIFO_SIZE).take_while(|_| self.is_there.load(Relaxed)) {
-            let mut polls = 0..MAX_POLLS;
-            if !polls.any(|_| self.get(register::LINE_STATUS) & TRANSMITTER_EMPTY != 0) {
-                return;
-            }
+        for chunk in bytes.chunks(FIFO_SIZE).take_while(|_| self.has_become(FIFO_EMPTY)) {
             chunk.iter().for_each(|byte| self.set(register::DATA, *byte));
         }
+    }
+
+    /// Waits until all bytes have left.
+    pub(crate) fn finish(&self) {
+        self.has_become(TRANSMITTER_EMPTY);
+    }
+
+    /// Waits for a state of the line.
+    fn has_become(&self, state: u8) -> bool {
+        let (start, patience) = (read_tsc(), self.patience.load(Relaxed));
+        while self.is_there() {
+            let is_so = self.get(register::LINE_STATUS) & state != 0;
+            let is_late = read_tsc().wrapping_sub(start) >= patience;
+            if is_so || is_late {
+                self.patience.store(if is_so { PATIENCE } else { 0 }, Relaxed);
+                return is_so;
+            }
+        }
+        false
     }
 
     fn receive(&self) -> Option<u8> {
@@ -85,11 +107,11 @@ impl SerialPort {
     }
 
     fn get(&self, register: u16) -> u8 {
-        port_read(self.first + register)
+        privileged::port_read(self.first + register)
     }
 
     fn set(&self, register: u16, value: u8) {
-        port_write(self.first + register, value);
+        privileged::port_write(self.first + register, value);
     }
 }
 
@@ -102,7 +124,7 @@ impl fmt::Write for &SerialPort {
 
 /// Lets received bytes raise interrupts.
 pub(crate) fn enable_receive_interrupts(memory: &mut Memory, found: &Found) {
-    for port in [&CONSOLE, &CONTROL].into_iter().filter(|port| port.is_there.load(Relaxed)) {
+    for port in [&CONSOLE, &CONTROL].into_iter().filter(|port| port.is_there()) {
         found.io_apics.route(memory, port.irq, vector(port.event as u32));
         port.set(register::INTERRUPT_ENABLE, 1);
     }

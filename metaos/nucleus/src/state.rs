@@ -3,14 +3,11 @@
 //! One lock around all of it: interrupts are off in ring 0, and nobody holds it over the halt, so it never spins on
 //! one CPU.
 
-use crate::clock::Clock;
-use crate::layout;
-use crate::memory::Memory;
+use crate::{clock::Clock, layout, memory::Memory};
 use abi::boot::{BootInfo, Device};
 use abi::info::InfoPage;
 use abi::upcall::{CpuBlock, Registers};
-use core::ptr;
-use core::sync::atomic::Ordering::Release;
+use core::{ptr, sync::atomic::Ordering::Release};
 use spin::Mutex;
 
 /// Everything that Machine calls change.

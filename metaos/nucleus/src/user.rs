@@ -3,13 +3,10 @@
 //! A checked range stays valid because interrupts are off, the state's lock is held by the borrow of [`Memory`], and one
 //! CPU runs the guest.
 
-use crate::memory::Memory;
 use crate::memory::entry::{PRESENT, USER, WRITABLE};
-use crate::privileged::with_user_access;
-use abi::layout::USER_END;
-use abi::{Error, PAGE_SIZE};
-use core::marker::PhantomData;
-use core::ptr;
+use crate::{memory::Memory, privileged::with_user_access};
+use abi::{Error, PAGE_SIZE, layout::USER_END};
+use core::{marker::PhantomData, ptr};
 
 /// A range of ring 3's memory that may be read, or read and written.
 pub(crate) struct UserSlice<'a> {
@@ -48,30 +45,24 @@ impl<'a> UserSlice<'a> {
         is_mapped.then_some(slice).ok_or(Error::BadAddress)
     }
 
-    /// Copies the bytes from `offset` on into `buffer`, and returns how many there were.
-    pub(crate) fn read_at(&self, offset: usize, buffer: &mut [u8]) -> usize {
-        let count = self.length.saturating_sub(offset).min(buffer.len());
-        let from: *const u8 = ptr::with_exposed_provenance(self.start as usize + offset);
-        // SAFETY: `new` found every page of the range readable by ring 3, and the borrow of the memory keeps the tables
-        // as they are; the buffer is the nucleus's own, which no user page overlaps; any bytes are valid.
-        with_user_access(|| unsafe { ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), count) });
-        count
+    /// Calls `act` with the bytes, in pieces.
+    pub(crate) fn for_each_piece(&self, mut act: impl FnMut(&[u8])) {
+        let mut piece = [0; 256];
+        for offset in (0..self.length).step_by(piece.len()) {
+            let count = piece.len().min(self.length - offset);
+            let from: *const u8 = ptr::with_exposed_provenance(self.start as usize + offset);
+            // SAFETY: `new` found every page of the range readable by ring 3, and the borrow of the memory keeps the
+            // tables as they are; the piece is the nucleus's own, which no user page overlaps; any bytes are valid.
+            with_user_access(|| unsafe { ptr::copy_nonoverlapping(from, piece.as_mut_ptr(), count) });
+            act(&piece[..count]);
+        }
     }
 
     /// Copies `bytes` to the start of the range, as many as fit. The range was checked to be writable.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let count = self.length.min(bytes.len());
         let to: *mut u8 = ptr::with_exposed_provenance_mut(self.start as usize);
-        // SAFETY: as for `read_at`; `writable` found every page writable by ring 3.
+        // SAFETY: as for reading; `writable` found every page writable by ring 3.
         with_user_access(|| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, count) });
-    }
-
-    /// Calls `act` with the bytes, in pieces.
-    pub(crate) fn for_each_piece(&self, mut act: impl FnMut(&[u8])) {
-        let mut piece = [0; 256];
-        for offset in (0..self.length).step_by(piece.len()) {
-            let count = self.read_at(offset, &mut piece);
-            act(&piece[..count]);
-        }
     }
 }

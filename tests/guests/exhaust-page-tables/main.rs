@@ -12,7 +12,7 @@ entry::main!(main);
 fn main() -> ExitCode {
     attempting("use up all page tables");
     let count = take_and_give_back(layout::MMAP_AREA);
-    let again = take_and_give_back(layout::MMAP_AREA);
+    let again = take_and_give_back(VirtAddr(layout::MMAP_AREA.0 + (1 << 40)));
     say(format_args!("{count} pages, then {again}"));
     conclude(Outcome::held_if(count > 8 && again == count))
 }

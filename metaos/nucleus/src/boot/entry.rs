@@ -10,8 +10,7 @@
 //! `edi` = loader, `esi` = information, `edx` = load address.
 
 use super::{loader, nucleus_main};
-use abi::layout::NUCLEUS;
-use abi::note;
+use abi::{layout::NUCLEUS, note};
 use core::arch::global_asm;
 
 /// Bytes of the stack on which the nucleus boots.

@@ -1,10 +1,8 @@
 //! What the loader hands over, copied to memory of our own.
 
 use crate::report;
-use abi::layout::BOOT_INFO_SIZE;
-use abi::{BootInfo, PhysAddr};
-use core::ops::Range;
-use core::slice::Iter;
+use abi::{BootInfo, PhysAddr, layout::BOOT_INFO_SIZE};
+use core::{ops::Range, slice::Iter};
 use heapless::Vec;
 
 /// Most bytes of command line: what fits behind the boot information.
@@ -35,7 +33,7 @@ pub(crate) struct Handoff {
     /// Usable memory.
     pub(crate) free: Ranges,
     /// All memory, usable or not, as device discovery takes it.
-    pub(crate) ram: Vec<Range<PhysAddr>, MAX_ENTRIES>,
+    pub(crate) ram: Ranges,
     /// Memory that must not be overwritten: modules (initial RAM disks), what is still read later.
     pub(crate) reserved: Ranges,
     /// The ACPI root pointer.
@@ -48,6 +46,6 @@ impl Handoff {
     /// Returns an empty hand-over.
     pub(super) const fn new() -> Self {
         const NONE: Ranges = Ranges(Vec::new());
-        Self { free: NONE, ram: Vec::new(), reserved: NONE, rsdp: None, command_line: Vec::new() }
+        Self { free: NONE, ram: NONE, reserved: NONE, rsdp: None, command_line: Vec::new() }
     }
 }

@@ -78,7 +78,7 @@ fn read_memory(entry: u64, handoff: &mut Handoff) {
         handoff.free.add(start..end);
     }
     if kind != RESERVED {
-        handoff.ram.push(PhysAddr(start)..PhysAddr(end)).ok();
+        handoff.ram.add(start..end);
     }
 }
 

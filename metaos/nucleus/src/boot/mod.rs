@@ -13,13 +13,10 @@ mod loader;
 pub(crate) use handoff::{Handoff, Ranges};
 pub(crate) use image::Image;
 
-use crate::clock::Clock;
-use crate::command_line::has_control_channel;
-use crate::devices::{self, Request};
-use crate::memory::Memory;
-use crate::privileged::PortSpace;
-use crate::state::Nucleus;
-use crate::{apic, cpu, guest, layout, report, serial, state};
+use crate::{
+    apic, clock::Clock, command_line::has_control_channel, cpu, devices, guest, layout, memory::Memory,
+    privileged::PortSpace, report, serial, state,
+};
 use abi::boot::{Device, MAX_DEVICES};
 use spin::Mutex;
 
@@ -34,7 +31,6 @@ pub extern "C" fn nucleus_main(loader: u32, information: u32, load_address: u32)
     loader::take(loader, u64::from(information), &mut handoff);
     if has_control_channel(&handoff.command_line) {
         serial::CONTROL.initialise();
-        report::use_control_channel();
     }
     if handoff.free.iter().len() == 0 {
         report::refuse("the loader gave no memory map: boot the image by PVH or multiboot2");
@@ -52,16 +48,16 @@ fn start(mut memory: Memory, handoff: &Handoff, image: &Image) -> ! {
     let apic_id = apic::enable(&mut memory);
     let clock = Clock::calibrate();
     let mut devices = [Device::default(); MAX_DEVICES];
-    let request = Request {
+    let request = devices::Request {
         rsdp: handoff.rsdp,
         command_line: &handoff.command_line,
-        ram: &handoff.ram,
+        ram: handoff.ram.iter().as_slice(),
         address_bits: cpu::address_bits(),
         destination: apic_id,
     };
     let found = devices::discover(&mut memory, &mut PortSpace, &request, &mut devices);
     serial::enable_receive_interrupts(&mut memory, &found);
     guest::prepare(&mut memory, &clock, image, handoff, &devices[..found.count]);
-    state::install(Nucleus { memory, clock, upcall: None, tick: None });
+    state::install(state::Nucleus { memory, clock, upcall: None, tick: None });
     guest::enter(image.table.guest_entry)
 }

@@ -1,11 +1,9 @@
 //! The two facts wanted from ACPI: where PCI configuration space lies and which I/O APICs there are.
 //!
-//! RSDP -> XSDT or RSDT -> MCFG and MADT (ACPI 6.5, 5.2). Tables are read byte by byte, as nothing in them is aligned,
+//! RSDP -> XSDT or RSDT -> MCFG and MADT (ACPI 6.5, 5.2). Tables are taken byte by byte, as nothing in them is aligned,
 //! and only after signature, length and checksum were found right.
 
-use super::bus::Physical;
-use super::config::Ecam;
-use super::ioapic::MAX_IO_APICS;
+use super::{bus::Physical, config::Ecam, ioapic::MAX_IO_APICS};
 use abi::PhysAddr;
 use heapless::Vec;
 
@@ -93,7 +91,7 @@ fn checked_length(physical: &mut dyn Physical, table: u64, signature: &[u8; 4]) 
 }
 
 fn sums_to_zero(physical: &mut dyn Physical, at: u64, length: u64) -> bool {
-    (at..at + length).fold(0_u8, |sum, at| sum.wrapping_add(physical.read_u8(PhysAddr(at)))) == 0
+    (at..at + length).fold(0_u8, |sum, at| sum.wrapping_add(byte(physical, at))) == 0
 }
 
 fn read_u32(physical: &mut dyn Physical, at: u64) -> u32 {
@@ -106,5 +104,9 @@ fn read_u64(physical: &mut dyn Physical, at: u64) -> u64 {
 
 fn bytes<const N: usize>(physical: &mut dyn Physical, at: u64) -> [u8; N] {
     let mut next = at..;
-    [(); N].map(|()| next.next().map_or(u8::MAX, |at| physical.read_u8(PhysAddr(at))))
+    [(); N].map(|()| next.next().map_or(u8::MAX, |at| byte(physical, at)))
+}
+
+fn byte(physical: &mut dyn Physical, at: u64) -> u8 {
+    physical.read_u32(PhysAddr(at & !3)).to_le_bytes()[at as usize % 4]
 }

@@ -2,8 +2,7 @@
 //!
 //! Only memory ranges count; I/O ranges stay switched off (PCI 3.0, 6.2.5.1).
 
-use super::config::Function;
-use super::resources::Resources;
+use super::{config::Function, resources::Resources};
 use core::ops::Range;
 
 const FIRST_REGISTER: u8 = 0x10;

@@ -10,8 +10,6 @@ use abi::PhysAddr;
 /// 32-bit accesses are always aligned to 4 bytes, so no access crosses a page. Any address may come: what the CPU
 /// cannot address reads as all ones, and a write there is dropped. Most calls hit the page of the call before.
 pub trait Physical {
-    /// Reads a byte.
-    fn read_u8(&mut self, at: PhysAddr) -> u8;
     /// Reads 32 bits.
     fn read_u32(&mut self, at: PhysAddr) -> u32;
     /// Writes a byte.

@@ -3,9 +3,7 @@
 //! Lines are programmed edge-triggered and active high: serial ports are so, and a virtio-mmio driver reads the
 //! cause before it looks at the queues, so no later edge is lost.
 
-use super::acpi::Tables;
-use super::bus::Physical;
-use super::resources::Resources;
+use super::{acpi::Tables, bus::Physical, resources::Resources};
 use abi::PhysAddr;
 use heapless::Vec;
 

@@ -22,8 +22,7 @@ pub use resources::{FIRST_EVENT_VECTOR, vector};
 #[cfg(test)]
 mod tests;
 
-use abi::PhysAddr;
-use abi::boot::Device;
+use abi::{PhysAddr, boot::Device};
 use acpi::Tables;
 use bus::{Physical, Ports};
 use config::ConfigSpace;
@@ -39,7 +38,7 @@ pub struct Request<'a> {
     /// The kernel command line, for `virtio_mmio.device=`.
     pub command_line: &'a [u8],
     /// All memory, usable or not. No device is accepted there.
-    pub ram: &'a [Range<PhysAddr>],
+    pub ram: &'a [Range<u64>],
     /// Width of physical addresses (CPUID leaf `0x8000_0008`). No device is accepted beyond.
     pub address_bits: u8,
     /// APIC identifier of the CPU that takes device interrupts.

@@ -3,9 +3,8 @@
 //! The table stays with ring 0, for an entry is a write of any value to any address. So no page of it, nor of the
 //! pending bits, may be in a window.
 
-use super::bars::Bars;
-use super::config::Function;
 use super::resources::{Resources, overlap, pages};
+use super::{bars::Bars, config::Function};
 use abi::PhysAddr;
 use core::ops::Range;
 

@@ -4,8 +4,7 @@
 //! every range that a table, a device or a command line names is checked here first. Each event has one vector, at a
 //! fixed distance, so that the interrupt handler needs no table.
 
-use super::Request;
-use super::config::Ecam;
+use super::{Request, config::Ecam};
 use abi::info::{EVENTS, FIRST_DEVICE_EVENT};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ops::Range;
@@ -42,7 +41,7 @@ pub(super) struct Resources<'a> {
     next_event: u32,
     /// The CPU that takes device interrupts.
     pub(super) destination: u8,
-    ram: &'a [Range<PhysAddr>],
+    ram: &'a [Range<u64>],
     ecam: Range<u64>,
     end: u64,
     hole: Range<u64>,
@@ -50,14 +49,14 @@ pub(super) struct Resources<'a> {
 
 impl<'a> Resources<'a> {
     pub(super) fn new(request: &Request<'a>, ecam: Option<&Ecam>) -> Self {
-        let below = request.ram.iter().filter(|ram| ram.start.0 < HOLE.end);
+        let below = request.ram.iter().filter(|ram| ram.start < HOLE.end);
         Self {
             next_event: FIRST_DEVICE_EVENT as u32,
             destination: request.destination,
             ram: request.ram,
             ecam: ecam.map_or(0..0, Ecam::range),
             end: 1 << request.address_bits.clamp(32, 52),
-            hole: below.map(|ram| ram.end.0).fold(HOLE.start, u64::max)..HOLE.end,
+            hole: below.map(|ram| ram.end).fold(HOLE.start, u64::max)..HOLE.end,
         }
     }
 
@@ -70,7 +69,7 @@ impl<'a> Resources<'a> {
 
     /// Tells whether any of `range` is memory.
     pub(super) fn is_memory(&self, range: &Range<u64>) -> bool {
-        self.ram.iter().any(|ram| overlap(range, &(ram.start.0..ram.end.0)))
+        self.ram.iter().any(|ram| overlap(range, ram))
     }
 
     /// Takes `size` bytes (a power of two) of space where nothing decodes if firmware assigned nothing, aligned to

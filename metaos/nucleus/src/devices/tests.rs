@@ -13,20 +13,21 @@ use abi::PhysAddr;
 use abi::boot::{Device, MAX_DEVICES, region, transport};
 use core::cell::RefCell;
 use core::ops::Range;
+use core::slice::from_ref;
 use mock::{Function, Machine, View};
 use std::vec::Vec;
 
 const IO_APIC: u64 = 0xfec0_0000;
 const SECOND_IO_APIC: u64 = 0xfec1_0000;
 const MASKED: u32 = 1 << 16;
-const RAM: [Range<PhysAddr>; 1] = [PhysAddr(0)..PhysAddr(0x800_0000)];
+const RAM: Range<u64> = 0..0x800_0000;
 
 /// Runs discovery with 128 MiB of memory.
 fn run(machine: Machine, command_line: &str) -> (Found, Vec<Device>, Machine) {
-    run_with(machine, command_line, &RAM)
+    run_with(machine, command_line, from_ref(&RAM))
 }
 
-fn run_with(machine: Machine, command_line: &str, ram: &[Range<PhysAddr>]) -> (Found, Vec<Device>, Machine) {
+fn run_with(machine: Machine, command_line: &str, ram: &[Range<u64>]) -> (Found, Vec<Device>, Machine) {
     let machine = RefCell::new(machine);
     let mut devices = [Device::default(); MAX_DEVICES];
     let request = Request {
@@ -143,7 +144,7 @@ fn addresses_keep_clear_of_memory_and_of_each_other() {
     for device in 1..4 {
         machine.add(0, device, Function::network());
     }
-    let ram = [PhysAddr(0)..PhysAddr(0xd123_4000), PhysAddr(1 << 32)..PhysAddr(2 << 32)];
+    let ram = [0..0xd123_4000, 1 << 32..2 << 32];
     let (_, devices, machine) = run_with(machine, "", &ram);
     assert_eq!(devices.len(), 3);
     let mut ranges: Vec<_> = (1..4)
@@ -153,8 +154,8 @@ fn addresses_keep_clear_of_memory_and_of_each_other() {
     ranges.sort_unstable();
     assert!(ranges[0].0 >= 0xd123_4000);
     assert!(ranges.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
-    let full = [PhysAddr(0)..PhysAddr(0xe000_0000)];
-    assert_eq!(run_with(machine, "", &full).1.len(), 0);
+    let full = from_ref(&(0..0xe000_0000));
+    assert_eq!(run_with(machine, "", full).1.len(), 0);
 }
 
 #[test]
@@ -178,8 +179,8 @@ fn mapped_configuration_space_of_a_microvm_is_known_by_its_host_bridge() {
     other.add(0, 0, Function::new(0x8086, 0x29c0));
     assert_eq!(run(other, "").1.len(), 0);
     // Memory that looks so is not taken for it.
-    let ram = [PhysAddr(0)..PhysAddr(0xf000_0000)];
-    assert_eq!(run_with(microvm_with_pci(), "", &ram).1.len(), 0);
+    let ram = from_ref(&(0..0xf000_0000));
+    assert_eq!(run_with(microvm_with_pci(), "", ram).1.len(), 0);
 }
 
 #[test]

@@ -3,13 +3,10 @@
 //! The command line lists them as Linux has it, `virtio_mmio.device=SIZE@BASE:IRQ[:ID]`. QEMU's microvm with ACPI
 //! lists them only in AML, which is not read here; there its fixed slots are looked at.
 
-use super::bus::Physical;
-use super::ioapic::IoApics;
 use super::resources::{Resources, vector};
-use super::virtio_pci::add_window;
-use abi::PhysAddr;
+use super::{bus::Physical, ioapic::IoApics, virtio_pci::add_window};
 use abi::boot::{Device, Region, region, transport};
-use abi::cmdline::Words;
+use abi::{PhysAddr, cmdline::Words};
 
 const OPTION: &[u8] = b"virtio_mmio.device=";
 /// First registers (4.2.2): "virt", then the version; 1 is the legacy interface, which is not driven.
@@ -108,9 +105,5 @@ fn parse(value: &[u8]) -> Option<Transport> {
 /// Reads a number: decimal, or hexadecimal after `0x`.
 fn number(text: &[u8]) -> Option<u64> {
     let (digits, radix) = text.strip_prefix(b"0x").map_or((text, 10), |digits| (digits, 16));
-    let append = |value: u64, digit: &u8| {
-        let digit = char::from(*digit).to_digit(radix)?;
-        value.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))
-    };
-    digits.iter().try_fold(0, append).filter(|_| !digits.is_empty())
+    u64::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()
 }

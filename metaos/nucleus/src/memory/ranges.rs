@@ -7,9 +7,8 @@ use super::Memory;
 use super::entry::{Entry, Kind, LARGE};
 use super::tables::{LEVEL_LARGE, LEVEL_PAGE, Slot};
 use crate::privileged::flush_page;
-use abi::address::LARGE_PAGE_SIZE;
 use abi::layout::{LOWEST, USER_END};
-use abi::{Access, Error, PAGE_SIZE};
+use abi::{Access, Error, PAGE_SIZE, address::LARGE_PAGE_SIZE};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const LARGE_PAGE: u64 = LARGE_PAGE_SIZE as u64;
@@ -99,9 +98,8 @@ impl Memory {
     pub(crate) fn map_frames(&mut self, range: UserRange, entry: Entry) -> Result<(), Error> {
         self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
         for offset in (0..range.length()).step_by(PAGE_SIZE) {
-            let outcome = self.tables.set(range.start + offset, LEVEL_PAGE, Entry(entry.0 + offset));
-            let undo = |memory: &mut Self, address, slot| memory.replace(address, slot, Entry::EMPTY);
-            outcome.inspect_err(|_| self.for_each(range, undo))?;
+            let outcome = self.set(range.start + offset, LEVEL_PAGE, Entry(entry.0 + offset));
+            outcome.inspect_err(|_| self.for_each(range, Self::empty))?;
         }
         Ok(())
     }
@@ -132,24 +130,22 @@ impl Memory {
         Ok(())
     }
 
-    /// Maps a large page at `address` if it fits in before `end`, else a small one; `entry` lacks only the frame.
-    /// Returns its size.
+    /// Maps a large page at `address` if it fits in before `end` and there is one, else a small one; `entry` lacks only
+    /// the frame. Returns its size.
     fn map_next(&mut self, address: u64, end: u64, entry: Entry) -> Result<u64, Error> {
-        if address.is_multiple_of(LARGE_PAGE)
-            && end - address >= LARGE_PAGE
-            && let Some(run) = self.take_run(LARGE_PAGE, LARGE_PAGE)
-        {
-            if self.tables.set(address, LEVEL_LARGE, entry.with(run | LARGE)).is_ok() {
-                // The CPU may remember the empty table that stood there (SDM 3A 4.10.3), which has another use next.
-                flush_page(address);
-                return Ok(LARGE_PAGE);
-            }
-            // A table with other pages in it stands there; small pages fit in.
-            self.frames.release(run..run + LARGE_PAGE);
-        }
-        let frame = self.take_run(PAGE, PAGE).ok_or(Error::OutOfMemory)?;
-        let outcome = self.tables.set(address, LEVEL_PAGE, entry.with(frame));
-        outcome.inspect_err(|_| self.frames.release(frame..frame + PAGE)).map(|()| PAGE)
+        let is_large = address.is_multiple_of(LARGE_PAGE) && end - address >= LARGE_PAGE;
+        let large = is_large.then(|| self.take_run(LARGE_PAGE, LARGE_PAGE)).flatten();
+        let small = || self.take_run(PAGE, PAGE).map(|frame| (PAGE, LEVEL_PAGE, frame));
+        let page = large.map(|run| (LARGE_PAGE, LEVEL_LARGE, run | LARGE)).or_else(small);
+        let (size, level, flags) = page.ok_or(Error::OutOfMemory)?;
+        let entry = entry.with(flags);
+        let outcome = self.set(address, level, entry);
+        outcome.inspect_err(|_| self.frames.release(entry.frame()..entry.frame() + size)).map(|()| size)
+    }
+
+    /// Writes an entry. The CPU forgets what was made on the way to one that could not be.
+    fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
+        self.tables.set(address, level, entry).inspect_err(|_| flush_page(address))
     }
 
     /// Takes zeroed, contiguous memory.
@@ -163,9 +159,14 @@ impl Memory {
     fn discard(&mut self, range: UserRange) {
         self.for_each(range, |memory, address, slot| {
             let frame = memory.tables.read(slot).frame();
-            memory.replace(address, slot, Entry::EMPTY);
+            memory.empty(address, slot);
             memory.frames.release(frame..frame + size(slot));
         });
+    }
+
+    fn empty(&mut self, address: u64, slot: Slot) {
+        self.tables.clear(address, slot);
+        flush_page(address);
     }
 
     fn replace(&mut self, address: u64, slot: Slot, entry: Entry) {

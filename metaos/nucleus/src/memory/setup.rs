@@ -1,14 +1,11 @@
 //! Builds the final address space while the early tables still map all low memory.
 
-use super::Memory;
 use super::entry::{Entry, Kind, NO_EXECUTE, USER, WRITABLE, rights};
-use super::frames::Frames;
-use super::ranges::UserRange;
 use super::tables::{LEVEL_PAGE, Tables};
+use super::{Memory, frames::Frames, ranges::UserRange};
 use crate::boot::{Handoff, Image, Ranges};
 use crate::{layout, privileged, report};
-use abi::image::OWNER_NUCLEUS;
-use abi::{Access, PAGE_SIZE};
+use abi::{Access, PAGE_SIZE, image::OWNER_NUCLEUS};
 use core::{ptr, slice};
 
 const PAGE: u64 = PAGE_SIZE as u64;

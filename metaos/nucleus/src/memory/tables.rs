@@ -5,8 +5,7 @@
 
 use super::entry::{Entry, LARGE, PRESENT};
 use abi::{Error, PAGE_SIZE};
-use core::ops::Range;
-use core::ptr;
+use core::{ops::Range, ptr};
 
 const ENTRIES: usize = 512;
 /// Level of a page-table entry for a 4 KiB page; each level up covers 512 times as much.
@@ -70,44 +69,62 @@ impl Tables {
 
     /// Finds where the entry stands that decides about `address`.
     pub(super) fn find(&self, address: u64) -> Slot {
+        self.walk(address, LEVEL_PAGE)
+    }
+
+    /// Goes down to `level`, or to where a large page or nothing stands.
+    fn walk(&self, address: u64, level: u32) -> Slot {
         let mut slot = slot(self.root, address, LEVEL_ROOT);
         loop {
             let entry = self.read(slot);
-            if slot.level == LEVEL_PAGE || entry.has(LARGE) || !entry.has(PRESENT) {
+            if slot.level == level || entry.has(LARGE) || !entry.has(PRESENT) {
                 return slot;
             }
             slot = self::slot(entry.frame(), address, slot.level - 1);
         }
     }
 
-    /// Writes the entry of `address` at `level`, making the tables above it as needed. A table that stands where a
-    /// large page shall be goes back if it is empty; what the CPU remembers of it is the caller's to flush.
+    /// Writes the entry of `address` at `level`, making the tables above it as needed.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfTables`]; [`Error::AlreadyMapped`] if a large page stands where a table would have to, or a table
-    /// that is not empty where a large page would have to.
+    /// [`Error::OutOfTables`], as for [`Self::clear`]; [`Error::AlreadyMapped`] if a large page stands where a table
+    /// would have to, or a table where a large page would have to.
     pub(super) fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
-        let mut slot = slot(self.root, address, LEVEL_ROOT);
+        let mut slot = self.walk(address, level);
         while slot.level > level {
-            let mut next = self.read(slot);
-            if next == Entry::EMPTY {
-                next = Entry::table(self.allocate().ok_or(Error::OutOfTables)?, address);
-                self.write(slot, next);
-            } else if next.has(LARGE) || !next.has(PRESENT) {
+            if self.read(slot) != Entry::EMPTY {
                 return Err(Error::AlreadyMapped);
             }
-            slot = self::slot(next.frame(), address, slot.level - 1);
+            let Some(table) = self.allocate() else {
+                self.clear(address, slot);
+                return Err(Error::OutOfTables);
+            };
+            self.write(slot, Entry::table(table, address));
+            slot = self.walk(address, level);
         }
         let old = self.read(slot);
         if level == LEVEL_LARGE && old.has(PRESENT) && !old.has(LARGE) {
-            if self.entries(old.frame()).any(|part| self.read(part) != Entry::EMPTY) {
-                return Err(Error::AlreadyMapped);
-            }
-            self.release(old.frame());
+            return Err(Error::AlreadyMapped);
         }
         self.write(slot, entry);
         Ok(())
+    }
+
+    /// Empties the entry of `address` in a slot that was found, and gives back the tables above it that are empty then.
+    /// The caller flushes a page, by which the CPU forgets these tables, too, before it makes any (SDM 3A 4.10.4.1).
+    pub(super) fn clear(&mut self, address: u64, slot: Slot) {
+        self.write(slot, Entry::EMPTY);
+        // The next entries come first: ranges are emptied upwards.
+        let mut others = (1..ENTRIES).map(|distance| (slot.position + distance) % ENTRIES);
+        if slot.level == LEVEL_ROOT
+            || others.any(|position| self.read(Slot { position, ..slot }) != Entry::EMPTY)
+        {
+            return;
+        }
+        self.clear(address, self.walk(address, slot.level + 1));
+        self.write(Slot { position: 0, ..slot }, Entry(self.free));
+        self.free = slot.table;
     }
 
     /// Replaces the large page at `address`, if there is one, by a table that maps the same memory.
@@ -155,11 +172,6 @@ impl Tables {
         Some(table)
     }
 
-    fn release(&mut self, table: u64) {
-        self.write(Slot { table, position: 0, level: 0 }, Entry(self.free));
-        self.free = table;
-    }
-
     /// Returns the slots of a page table.
     fn entries(&self, table: u64) -> impl Iterator<Item = Slot> + use<> {
         (0..ENTRIES).map(move |position| Slot { table, position, level: LEVEL_PAGE })
@@ -184,6 +196,7 @@ mod tests {
     use super::*;
     use abi::Access;
     use std::alloc::{Layout, alloc_zeroed};
+    use std::vec::Vec;
 
     fn tables(frames: usize) -> Tables {
         let layout = Layout::from_size_align(frames * PAGE_SIZE, PAGE_SIZE).unwrap();
@@ -218,17 +231,50 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_table_gives_way_to_a_large_page_and_is_used_again() {
+    fn an_empty_table_gives_way_to_a_large_page() {
+        let (mut tables, address) = (tables(5), 0x7000_0000_0000);
+        let large = page(0x60_0000).with(LARGE);
+        tables.set(address, LEVEL_PAGE, page(0x5000)).unwrap();
+        assert_eq!(tables.set(address, LEVEL_LARGE, large), Err(Error::AlreadyMapped));
+        tables.clear(address, tables.find(address));
+        tables.set(address, LEVEL_LARGE, large).unwrap();
+        assert_eq!(tables.entry(address), large);
+    }
+
+    #[test]
+    fn all_tables_come_back_with_their_last_page() {
+        let mut tables = tables(12);
+        let mut count_and_clear = |start: u64| {
+            let addresses = (start..).step_by(2 << 20);
+            let full = |address: &u64| tables.set(*address, LEVEL_PAGE, page(0x5000)) == Ok(());
+            let pages: Vec<u64> = addresses.take_while(full).collect();
+            pages.iter().for_each(|address| tables.clear(*address, tables.find(*address)));
+            pages.len()
+        };
+        // All but the root and two on the way; three where a gibibyte ends in between.
+        assert_eq!(count_and_clear(0x7000_0000_0000), 9);
+        assert_eq!(count_and_clear(0x1_0000_0000), 9);
+        assert_eq!(count_and_clear(0x7000_3fe0_0000), 8);
+        assert_eq!(count_and_clear(0x7000_0000_0000), 9);
+    }
+
+    #[test]
+    fn a_table_stays_while_a_page_is_in_it() {
+        let mut tables = tables(4);
+        for address in [0x7000_0000_0000, 0x7000_001f_f000] {
+            tables.set(address, LEVEL_PAGE, page(0x5000)).unwrap();
+        }
+        tables.clear(0x7000_001f_f000, tables.find(0x7000_001f_f000));
+        assert_eq!(tables.entry(0x7000_0000_0000), page(0x5000));
+        tables.set(0x7000_0000_1000, LEVEL_PAGE, page(0x6000)).unwrap();
+    }
+
+    #[test]
+    fn a_page_for_which_tables_run_out_keeps_none() {
         let mut tables = tables(5);
         tables.set(0x7000_0000_0000, LEVEL_PAGE, page(0x5000)).unwrap();
-        let large = page(0x60_0000).with(LARGE);
-        assert_eq!(tables.set(0x7000_0000_0000, LEVEL_LARGE, large), Err(Error::AlreadyMapped));
-        tables.set(0x7000_0000_0000, LEVEL_PAGE, Entry::EMPTY).unwrap();
-        tables.set(0x7000_0000_0000, LEVEL_LARGE, large).unwrap();
-        // Of the five, the root, two on the way, and the one given back.
-        tables.set(0x7000_4000_0000, LEVEL_LARGE, large).unwrap();
-        tables.set(0x7000_8000_0000, LEVEL_LARGE, large).unwrap();
-        assert_eq!(tables.set(0x7000_c000_0000, LEVEL_LARGE, large), Err(Error::OutOfTables));
+        assert_eq!(tables.set(0x1_0000, LEVEL_PAGE, page(0x5000)), Err(Error::OutOfTables));
+        tables.set(0x7000_0020_0000, LEVEL_PAGE, page(0x5000)).unwrap();
     }
 
     #[test]

@@ -3,12 +3,9 @@
 //! It shows memory only while that is being zeroed, so that no frame which ring 3 makes executable later can be written
 //! through it.
 
-use super::Memory;
 use super::entry::{Entry, NO_EXECUTE, UNCACHED, WRITABLE};
-use super::tables::LEVEL_PAGE;
-use crate::devices::bus::Physical;
-use crate::layout::WINDOW;
-use crate::privileged;
+use super::{Memory, tables::LEVEL_PAGE};
+use crate::{devices::bus::Physical, layout::WINDOW, privileged};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::{mem, ptr};
 
@@ -43,27 +40,19 @@ impl Memory {
         Some(ptr::with_exposed_provenance_mut(WINDOW as usize + at.0 as usize % PAGE_SIZE))
     }
 
-    fn read<T>(&mut self, at: PhysAddr, otherwise: T) -> T {
-        // SAFETY: the window shows the frame; the address is aligned, so the value lies in one page, and `T` is an
-        // integer (the callers are below). Volatile, since devices change it.
-        self.reach(at).map_or(otherwise, |from| unsafe { ptr::read_volatile(from) })
-    }
-
     fn write<T>(&mut self, at: PhysAddr, value: T) {
         if let Some(to) = self.reach(at) {
-            // SAFETY: as for reading; device discovery checks that what it writes to is device space.
+            // SAFETY: as for reading; device discovery checks that what it writes to is device space. `T` is an integer.
             unsafe { ptr::write_volatile(to, value) }
         }
     }
 }
 
 impl Physical for Memory {
-    fn read_u8(&mut self, at: PhysAddr) -> u8 {
-        self.read(at, u8::MAX)
-    }
-
     fn read_u32(&mut self, at: PhysAddr) -> u32 {
-        self.read(at, u32::MAX)
+        // SAFETY: the window shows the frame; the address is aligned, so the integer lies in one page. Volatile, since
+        // devices change it.
+        self.reach(at).map_or(u32::MAX, |from| unsafe { ptr::read_volatile(from) })
     }
 
     fn write_u8(&mut self, at: PhysAddr, value: u8) {

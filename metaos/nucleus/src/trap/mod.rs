@@ -9,8 +9,7 @@ mod entry;
 pub(crate) use entry::{prepare_calls, resume, syscall_entry_address};
 
 use crate::cpu::{KERNEL_CODE, Stack, USER_CODE, USER_DATA};
-use crate::devices::FIRST_EVENT_VECTOR;
-use crate::{apic, privileged, report, serial, state, upcall};
+use crate::{apic, devices::FIRST_EVENT_VECTOR, privileged, report, serial, state, upcall};
 use abi::control::CrashKind;
 use abi::info::{EVENT_CONSOLE, EVENT_STOP, EVENTS};
 use abi::upcall::{Registers, UpcallKind};

@@ -202,10 +202,6 @@ impl Machine {
 pub(super) struct View<'a>(pub(super) &'a RefCell<Machine>);
 
 impl Physical for View<'_> {
-    fn read_u8(&mut self, at: PhysAddr) -> u8 {
-        self.0.borrow().memory.get(&at.0).copied().unwrap_or(0xff)
-    }
-
     fn read_u32(&mut self, at: PhysAddr) -> u32 {
         assert_eq!(at.0 % 4, 0, "accesses are aligned");
         let mut machine = self.0.borrow_mut();
