@@ -85,10 +85,10 @@ impl Iterator for Vars {
                 self.words = Words::new(b"");
                 return None;
             }
-            if word.raw().starts_with(b"env.")
-                && let Some((name, value)) = setting(word)
+            if let Some((name, value)) = setting(word)
+                && let Some(name) = name.strip_prefix("env.")
             {
-                return Some((name["env.".len()..].to_string(), value));
+                return Some((name.to_string(), value));
             }
         }
     }

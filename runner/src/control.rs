@@ -6,13 +6,15 @@
 use abi::control::{CrashHeader, CrashKind, MAGIC, MAX_STACK_BYTES, MAX_TEXT_BYTES, RecordHeader, record};
 use abi::upcall::Registers;
 
-/// How a machine ended, as it says itself.
+/// What a machine says of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
     /// The program ended with this status.
     Exit(u8),
     /// The program or the nucleus crashed.
     Crash(Box<CrashRecord>),
+    /// It takes console input from now on.
+    Ready,
 }
 
 /// A crash as the machine shipped it.
@@ -125,6 +127,7 @@ fn parse_payload(kind: u32, payload: &[u8]) -> Option<Record> {
             [status] => Some(Record::Exit(*status)),
             _ => None,
         },
+        record::READY => payload.is_empty().then_some(Record::Ready),
         record::CRASH => parse_crash(payload).map(|crash| Record::Crash(Box::new(crash))),
         _ => None,
     }

@@ -120,6 +120,39 @@ fn a_machine_that_is_killed_ends_the_command_with_a_message() {
 }
 
 #[test]
+fn what_is_typed_reaches_the_program_and_so_does_its_end() {
+    let mut terminal = Terminal::run(directory(), "cat", &[]);
+    terminal.wait_for_output("cat: ready");
+    terminal.type_text("a line\n");
+    terminal.wait_for_output("a line\n");
+    terminal.type_text("the last");
+    terminal.end_input();
+    let ending = terminal.end();
+    assert_eq!(ending.status.code(), Some(0), "{}", ending.errors);
+    assert!(ending.output.ends_with("a line\nthe last\n"), "{}", ending.output);
+}
+
+#[test]
+fn a_long_input_arrives_whole() {
+    let lines: String = (0..20_000).map(|number| format!("{number}\n")).collect();
+    let mut terminal = Terminal::run(directory(), "cat", &[]);
+    terminal.type_text(&lines);
+    terminal.end_input();
+    let ending = terminal.end();
+    assert_eq!(ending.status.code(), Some(0), "{}", ending.errors);
+    let repeated = ending.output.strip_prefix("cat: ready\n").expect("the program says that it is ready");
+    assert!(repeated == lines, "{} of {} bytes came back", repeated.len(), lines.len());
+}
+
+#[test]
+fn a_program_that_does_not_answer_a_stop_request_is_ended() {
+    let terminal = Terminal::run(directory(), "cat", &[]);
+    terminal.wait_for_output("cat: ready");
+    terminal.signal(Signal::SIGINT);
+    assert_eq!(terminal.end().status.code(), Some(130));
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("the host has a free port");
     let port = taken.local_addr().expect("it is bound").port();

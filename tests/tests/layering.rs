@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("metaos-abi", &[]),
     ("metaos-nucleus", &["metaos-abi"]),
     ("metaos-services", &["metaos-abi"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("metaos-runner", &["metaos-abi", "metaos-linker"]),
     ("metaos-tests", &["metaos-abi", "metaos-linker", "metaos-runner"]),
     ("metaos-test-guests", &GUEST),
+    ("cat", &APP),
     ("hello", &APP),
     ("http", &APP),
     ("echo", &APP),
@@ -29,12 +30,13 @@ const GUEST: [&str; 4] = ["metaos-abi", "metaos-entry", "metaos-libos", "metaos-
 const PRIVILEGED: [&str; 1] = ["x86_64"];
 
 /// Crates that end up in a guest or the nucleus, so that nothing they need may have its `std` feature on.
-const GUEST_SIDE: [&str; 8] = [
+const GUEST_SIDE: [&str; 9] = [
     "metaos-abi",
     "metaos-nucleus",
     "metaos-services",
     "metaos-entry",
     "metaos-libos",
+    "cat",
     "hello",
     "http",
     "echo",

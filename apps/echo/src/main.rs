@@ -19,14 +19,11 @@ fn main() -> Result<()> {
         eprintln!("usage: echo [--port N]");
         process::exit(2);
     };
+    process::on_stop(|| process::exit(0))?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
     println!("echo: port {port}, TCP and UDP");
     thread::Builder::new().name("datagrams".into()).spawn(move || echo_datagrams(&socket))?;
-    thread::Builder::new().name("stop".into()).spawn(|| {
-        process::wait_for_stop();
-        process::exit(0);
-    })?;
     for stream in listener.incoming() {
         let stream = stream?;
         // Without memory for a thread the connection is closed, and the next one may have more luck.

@@ -29,12 +29,9 @@ fn main() -> Result<()> {
         eprintln!("usage: http [--port N]");
         process::exit(2);
     };
+    process::on_stop(|| process::exit(0))?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     println!("http: serving on port {port}");
-    thread::Builder::new().name("stop".into()).stack_size(STACK_BYTES).spawn(|| {
-        process::wait_for_stop();
-        process::exit(0);
-    })?;
     let limit = system::memory_bytes() / STACK_SHARE / STACK_BYTES as u64;
     for stream in listener.incoming() {
         serve(stream?, limit);

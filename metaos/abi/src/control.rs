@@ -22,6 +22,8 @@ pub mod record {
     pub const EXIT: u32 = 1;
     /// The guest or the nucleus crashed; the payload is a [`super::CrashHeader`], the text, the stack bytes.
     pub const CRASH: u32 = 2;
+    /// The nucleus takes console input from now on; no payload. What was typed before may be lost.
+    pub const READY: u32 = 3;
 }
 
 /// Start of a record, little-endian.

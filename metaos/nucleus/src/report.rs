@@ -28,6 +28,11 @@ pub(crate) fn exit(status: u8) -> ! {
     off(status)
 }
 
+/// Tells the runner that console input is taken from now on.
+pub(crate) fn ready() {
+    write_header(record::READY, 0);
+}
+
 /// Ends the machine because it cannot run the image; `why` says what to do.
 pub(crate) fn refuse(why: &str) -> ! {
     Crash::new(CrashKind::NucleusPanic, Registers::default(), format_args!("{why}")).send(0, || {})

@@ -132,11 +132,21 @@ pub(crate) fn enable_receive_interrupts(memory: &mut Memory, found: &Found) {
 
 /// Takes what was typed on the console.
 pub(crate) fn receive_console() {
-    let mut input = INPUT.lock();
-    while let Some(byte) = CONSOLE.receive() {
-        input.push_back(byte).ok();
+    if fill(&mut INPUT.lock()) {
         state::count_event(EVENT_CONSOLE);
     }
+}
+
+/// Takes bytes from the console's port while there is room, and tells whether there were any. The rest waits in the
+/// port, and QEMU with it, so that nothing of a long input is lost.
+fn fill(input: &mut Deque<u8, 1024>) -> bool {
+    let before = input.len();
+    while !input.is_full()
+        && let Some(byte) = CONSOLE.receive()
+    {
+        input.push_back(byte).ok();
+    }
+    input.len() > before
 }
 
 /// Takes what the runner asks.
@@ -151,5 +161,7 @@ pub(crate) fn receive_control() {
 /// Moves typed bytes to `buffer` and returns how many.
 pub(crate) fn read_console(buffer: &mut [u8]) -> usize {
     let mut input = INPUT.lock();
+    // What was left in the port for want of room raises no further interrupt.
+    fill(&mut input);
     buffer.iter_mut().map_while(|slot| input.pop_front().map(|byte| *slot = byte)).count()
 }

@@ -32,6 +32,9 @@ const MMIO_BASE: u64 = 0xfeb0_0000;
 const MMIO_SIZE: u64 = 0x200;
 const MMIO_FIRST_INTERRUPT: u64 = 5;
 
+/// With less, QEMU fills the host's memory in silence and never starts the guest.
+const LEAST_MEMORY_MIB: u64 = 2;
+
 /// Where distributions keep a UEFI firmware that needs no variable store beside it.
 const OVMF_PATHS: [&str; 5] = [
     "/usr/share/ovmf/OVMF.fd",
@@ -62,8 +65,8 @@ pub enum ConfigError {
     /// A command line for a disc.
     #[error("an ISO carries its command line in boot/grub/grub.cfg; pass arguments when it is built")]
     CommandLineOnDisc,
-    /// No memory.
-    #[error("a machine needs at least 1 MiB of memory; give more with -m")]
+    /// Less memory than QEMU's firmware runs with.
+    #[error("a machine needs at least 2 MiB of memory; give more with -m")]
     NoMemory,
     /// The command line cannot be handed over.
     #[error(transparent)]
@@ -109,7 +112,7 @@ fn check(config: &MachineConfig) -> Result<(), ConfigError> {
         (_, Firmware::Qboot) if is_disc => Err(ConfigError::NoDiscBoot),
         (_, Firmware::Ovmf) if !is_disc => Err(ConfigError::UefiNeedsDisc),
         _ if is_disc && !config.command_line.is_empty() => Err(ConfigError::CommandLineOnDisc),
-        _ if config.memory_mib == 0 => Err(ConfigError::NoMemory),
+        _ if config.memory_mib < LEAST_MEMORY_MIB => Err(ConfigError::NoMemory),
         _ => Ok(()),
     }
 }

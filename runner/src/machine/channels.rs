@@ -5,12 +5,15 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use crate::control::{Parser, Record};
 use crate::machine::Console;
 use crate::machine::capture::Capture;
+
+/// What a terminal sends for Ctrl-D (ASCII EOT).
+const END_OF_TRANSMISSION: u8 = 4;
 
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
@@ -47,12 +50,22 @@ pub(super) fn read_console(
     })
 }
 
-/// Reads records from the control channel.
-pub(super) fn read_control(mut stream: PipeReader, events: Sender<Event>) -> JoinHandle<()> {
+/// Reads records from the control channel. That the machine takes input goes to `ready`, how it ended to `events`.
+pub(super) fn read_control(
+    mut stream: PipeReader,
+    events: Sender<Event>,
+    ready: Sender<()>,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut parser = Parser::new();
         for_each_piece(&mut stream, |bytes| {
-            parser.push(bytes).into_iter().for_each(|record| send(&events, Event::Record(record)));
+            for record in parser.push(bytes) {
+                match record {
+                    // Nobody waits for it where there is no terminal.
+                    Record::Ready => drop(ready.send(())),
+                    Record::Exit(_) | Record::Crash(_) => send(&events, Event::Record(record)),
+                }
+            }
         });
         send(&events, Event::Closed);
     })
@@ -66,17 +79,22 @@ pub(super) fn read_errors(mut stream: impl Read + Send + 'static, capture: Arc<C
     })
 }
 
-/// Passes standard input on to the console. A thread nobody waits for: reading a terminal cannot be called off. The
-/// end of the input ends nothing but the thread.
-pub(super) fn pass_input(mut console: PipeWriter) {
+/// Passes standard input on to the console, and its end as a terminal does: by Ctrl-D. Waits for `ready` first, since a
+/// serial port loses what comes before it is set up. A thread nobody waits for: reading a terminal cannot be called off.
+pub(super) fn pass_input(mut console: PipeWriter, ready: Receiver<()>) {
     thread::spawn(move || {
+        if ready.recv().is_err() {
+            return;
+        }
         let mut input = io::stdin().lock();
         let mut piece = [0; 256];
         while let Ok(count @ 1..) = input.read(&mut piece) {
             if console.write_all(&piece[..count]).is_err() {
-                break;
+                return;
             }
         }
+        // A guest that is gone has no use for it.
+        drop(console.write_all(&[END_OF_TRANSMISSION]));
     });
 }
 

@@ -171,14 +171,19 @@ impl Machine {
             Process::start(command, console_ends.into_iter().chain(control_ends).collect())?;
 
         let (sender, events) = channel();
+        let (ready, is_ready) = channel();
+        if matches!(config.image, Image::Cdrom(_)) {
+            // Its own command line says whether it has a control channel; it may never tell.
+            drop(ready.send(()));
+        }
         let (output, errors) = (Arc::new(Capture::default()), Arc::new(Capture::default()));
         let mut readers = vec![
             channels::read_console(console.from_machine, config.console, Arc::clone(&output), sender.clone()),
-            channels::read_control(control.from_machine, sender),
+            channels::read_control(control.from_machine, sender, ready),
         ];
         readers.extend(stderr.map(|stream| channels::read_errors(stream, Arc::clone(&errors))));
         if config.console == Console::Terminal {
-            channels::pass_input(console.to_machine.try_clone()?);
+            channels::pass_input(console.to_machine.try_clone()?, is_ready);
         }
         Ok(Self {
             handle: Handle {
@@ -306,8 +311,10 @@ impl Machine {
                 let crash = Some(CrashReport::new(*crash, &self.symbols));
                 Ok(Outcome { status: abi::control::STATUS_CRASHED, crash, console })
             }
-            None if self.handle.is_killed.load(Ordering::SeqCst) => Err(MachineError::Killed),
-            None => self.conclude_without_record(status, console),
+            Some(Record::Ready) | None if self.handle.is_killed.load(Ordering::SeqCst) => {
+                Err(MachineError::Killed)
+            }
+            Some(Record::Ready) | None => self.conclude_without_record(status, console),
         }
     }
 

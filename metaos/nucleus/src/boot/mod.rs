@@ -57,6 +57,7 @@ fn start(mut memory: Memory, handoff: &Handoff, image: &Image) -> ! {
     };
     let found = devices::discover(&mut memory, &mut PortSpace, &request, &mut devices);
     serial::enable_receive_interrupts(&mut memory, &found);
+    report::ready();
     guest::prepare(&mut memory, &clock, image, handoff, &devices[..found.count]);
     state::install(state::Nucleus { memory, clock, upcall: None, tick: None });
     guest::enter(image.table.guest_entry)
