@@ -62,7 +62,9 @@ pub(super) fn read_control(
             for record in parser.push(bytes) {
                 match record {
                     // Nobody waits for it where there is no terminal.
-                    Record::Ready => drop(ready.send(())),
+                    Record::Ready => {
+                        ready.send(()).ok();
+                    }
                     Record::Exit(_) | Record::Crash(_) => send(&events, Event::Record(record)),
                 }
             }
@@ -94,7 +96,7 @@ pub(super) fn pass_input(mut console: PipeWriter, ready: Receiver<()>) {
             }
         }
         // A guest that is gone has no use for it.
-        drop(console.write_all(&[END_OF_TRANSMISSION]));
+        console.write_all(&[END_OF_TRANSMISSION]).ok();
     });
 }
 

@@ -174,7 +174,7 @@ impl Machine {
         let (ready, is_ready) = channel();
         if matches!(config.image, Image::Cdrom(_)) {
             // Its own command line says whether it has a control channel; it may never tell.
-            drop(ready.send(()));
+            ready.send(()).ok();
         }
         let (output, errors) = (Arc::new(Capture::default()), Arc::new(Capture::default()));
         let mut readers = vec![
