@@ -1,7 +1,7 @@
 //! What a machine is made of: the choices a user or a test has.
 //!
 //! Plain values with defaults; whether they go together is checked when they are turned into QEMU's arguments
-//! ([`super::arguments`]).
+//! ([`super::arguments()`]).
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The audit from outside: stops a booted machine, reads its registers and memory, and judges its live page tables.
 //!
 //! The guest and the nucleus have no say in it: QEMU stops the machine and copies its memory ([`Qmp`], [`Snapshot`]);
-//! the walk ([`walk`]) and the rules are pure functions over that copy. So a planted violation (a changed bit in the
+//! the walk ([`walk()`]) and the rules are pure functions over that copy. So a planted violation (a changed bit in the
 //! copy) goes exactly the way a real one would, and the tests show that each rule finds its own.
 
 mod crimes;

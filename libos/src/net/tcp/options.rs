@@ -115,7 +115,7 @@ impl TcpStream {
         Ok(timeout(&self.inner.write_timeout_ns))
     }
 
-    /// Sets whether reading and writing return [`ErrorKind::WouldBlock`] instead of waiting.
+    /// Sets whether reading and writing return [`ErrorKind::WouldBlock`](crate::io::ErrorKind::WouldBlock) instead of waiting.
     ///
     /// # Errors
     ///
