@@ -53,7 +53,7 @@ fn the_status_and_the_output_are_the_guests() {
 }
 
 #[test]
-fn input_is_passed_on_and_its_end_ends_nothing() {
+fn input_is_passed_on_once_the_machine_is_ready() {
     let fixture = Fixture::new("ECHO");
     let mut child = run(&fixture, &[]).stdin(Stdio::piped()).spawn().expect("the program starts");
     let mut input = child.stdin.take().expect("it is piped");

@@ -54,6 +54,7 @@ start:
     send COM2, status, status_end-status
 #elif BEHAVIOUR == ECHO
     send COM1, greeting, greeting_end-greeting
+    send COM2, ready, ready_end-ready
 next:
     receive COM1
     mov $COM1, %dx
@@ -97,6 +98,10 @@ hang:
 greeting:
     .ascii "hello from the machine\n"
 greeting_end:
+ready:
+    .ascii "mOS1"
+    .long 3, 0, 0
+ready_end:
 status:
     .ascii "mOS1"
     .long 1, 1, 0

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 #[test]
 fn ranges_lie_apart_by_a_guard_and_are_used_again() {
+    mock::install();
     let take = || Range::reserve(Area::DeviceWindows, 100, PAGE_SIZE, "a range").expect("the area is empty");
     let (first, second) = (take(), take());
     let [low, high] = if first.start() < second.start() { [&first, &second] } else { [&second, &first] };
@@ -22,6 +23,7 @@ fn ranges_lie_apart_by_a_guard_and_are_used_again() {
 
 #[test]
 fn a_range_is_aligned_as_asked() {
+    mock::install();
     let range =
         Range::reserve(Area::Anonymous, 3 * PAGE_SIZE, 2 << 20, "aligned").expect("the area is large");
     assert!(range.start().is_aligned(2 << 20));
@@ -45,6 +47,7 @@ fn an_impossible_length_is_refused() {
 
 #[test]
 fn a_thousand_ranges_do_not_overlap() {
+    mock::install();
     let mut ranges: Vec<Range> = (1..1000)
         .map(|pages| Range::reserve(Area::ServiceState, pages * PAGE_SIZE, PAGE_SIZE, "one of many").unwrap())
         .collect();

@@ -26,6 +26,8 @@ const FENCE_WORDS: usize = 64;
 
 impl Plain {
     pub(super) fn new(size: u16) -> Self {
+        // The queue's own books come from the services' heap, which maps.
+        crate::mock::install();
         let words =
             QueueLayout::new(size).expect("a good size").total_bytes().div_ceil(8).next_multiple_of(2);
         let mut block = vec![FENCE; words + 2 * FENCE_WORDS].into_boxed_slice();
