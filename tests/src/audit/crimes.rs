@@ -81,10 +81,14 @@ pub const CRIMES: [Crime; 33] = [
         let frame = guest_text(machine).frame;
         map(machine, FREE, frame.0 | PRESENT | WRITABLE | USER | NO_EXECUTE);
     }),
-    crime("the temporary window left open on text", &[TextHasNoWritableAlias], |machine| {
-        let frame = guest_text(machine).frame;
-        map(machine, NUCLEUS_END, frame.0 | PRESENT | WRITABLE | NO_EXECUTE);
-    }),
+    crime(
+        "the temporary window left open on text",
+        &[TextHasNoWritableAlias, NothingElseIsShared],
+        |machine| {
+            let frame = guest_text(machine).frame;
+            map(machine, NUCLEUS_END, frame.0 | PRESENT | WRITABLE | NO_EXECUTE);
+        },
+    ),
     crime("the temporary window left open on nucleus text", &[TextHasNoWritableAlias], |machine| {
         let frame = nucleus_text(machine).frame;
         map(machine, NUCLEUS_END, frame.0 | PRESENT | WRITABLE | NO_EXECUTE);

@@ -3,15 +3,13 @@
 //! They speak about frames rather than pages, since a right that one view withholds another may grant.
 
 use abi::VirtAddr;
-use abi::layout::{BOOT_INFO, BOOT_INFO_SIZE, CPU_BLOCKS, DEVICE_WINDOWS, INFO_PAGE, NUCLEUS_END};
+use abi::layout::{BOOT_INFO, BOOT_INFO_SIZE, CPU_BLOCKS, DEVICE_WINDOWS, INFO_PAGE};
 
 use super::frames::Frames;
 use super::pages;
 use super::violation::{Rule, Violation};
 use super::walk::{Mapping, Table};
 
-/// The page through which the nucleus reaches any frame for a moment; it keeps showing the last one.
-const WINDOW: VirtAddr = NUCLEUS_END;
 /// Physical pages of the I/O APIC and the local APIC on every PC (SDM 3A 11.4.1; 82093AA, 3.0).
 const CONTROLLERS: [u64; 2] = [0xfec0_0000, 0xfee0_0000];
 
@@ -60,7 +58,7 @@ fn read_only_aliases(frames: &Frames<'_>) -> Vec<Violation> {
 
 fn shared_frames(frames: &Frames<'_>) -> Vec<Violation> {
     let is_private = |view: &Mapping| view.rights.user && !is_shared_page(view.start);
-    let pairs = frames.pairs(is_private, |view| !view.rights.user && view.start != WINDOW);
+    let pairs = frames.pairs(is_private, |view| !view.rights.user);
     describe(Rule::NothingElseIsShared, &pairs, "is the nucleus's at")
 }
 

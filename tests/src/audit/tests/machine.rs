@@ -93,9 +93,6 @@ impl Builder {
             self.map(page, frame | PRESENT | WRITABLE | NO_EXECUTE);
         }
         self.map(LOCAL_APIC_VIEW, LOCAL_APIC | PRESENT | WRITABLE | NO_EXECUTE);
-        // The window shows what it showed last, here the page of the heap.
-        let window = FRAMES + 4 * PAGE;
-        self.map(NUCLEUS_END.0, window | PRESENT | WRITABLE | NO_EXECUTE);
         self.map(TABLES_VIEW, 0);
         for table in 0..self.tables {
             self.map(TABLES_VIEW + table * PAGE, (TABLES + table * PAGE) | PRESENT | WRITABLE | NO_EXECUTE);
