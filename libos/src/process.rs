@@ -24,8 +24,8 @@ pub fn exit(status: i32) -> ! {
 
 /// Tells whether the user has asked the guest to stop (the first Ctrl-C).
 ///
-/// A program that calls this, [`wait_for_stop`] or [`on_stop`] answers such requests by itself. Another one is ended, with the
-/// status that a shell shows for an interrupted program, when it next waits for something.
+/// A program that calls this, [`wait_for_stop`] or [`on_stop`] answers such requests by itself. Another one is ended,
+/// with the status that a shell shows for an interrupted program, when it next waits for something.
 #[must_use]
 pub fn stop_requested() -> bool {
     HANDLES_STOP.store(true, Ordering::Relaxed);

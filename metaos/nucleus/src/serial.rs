@@ -43,7 +43,7 @@ pub(crate) struct SerialPort {
 pub(crate) static CONSOLE: SerialPort = SerialPort::new(0x3f8, 4, EVENT_CONSOLE);
 /// The control channel (COM2).
 pub(crate) static CONTROL: SerialPort = SerialPort::new(0x2f8, 3, EVENT_STOP);
-/// Typed bytes that wait for the guest; what does not fit is lost, as on any terminal.
+/// Typed bytes that wait for the guest; what does not fit waits in the port.
 static INPUT: Mutex<Deque<u8, 1024>> = Mutex::new(Deque::new());
 
 impl SerialPort {

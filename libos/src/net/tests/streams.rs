@@ -1,5 +1,5 @@
 use super::wire::{CLIENT, SERVER, World, read, receive, send, write};
-use crate::net::connection::Received;
+use crate::net::connection::{ConnectionId, Received};
 use crate::net::error::Error;
 use crate::net::readiness::{Readiness, Token};
 use alloc::vec::Vec;
@@ -32,15 +32,7 @@ fn a_megabyte_arrives_unchanged() {
     let (client, server) = world.connect(80);
     let sent: Vec<u8> =
         (0..1_u32 << 20).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let (mut written, mut received) = (0, Vec::new());
-    world.run_until(SECONDS(60), |world| {
-        written += write(world.client.stack(), client, &sent[written..]);
-        if let Received::Bytes(bytes) = read(world.server.stack(), server) {
-            received.extend(bytes);
-        }
-        received.len() == sent.len()
-    });
-    assert!(received == sent);
+    assert!(transfer(&mut world, client, server, &sent) == sent);
 }
 
 #[test]
@@ -112,15 +104,7 @@ fn a_full_device_delays_and_loses_nothing() {
     world.client.device().outgoing.room = 1;
     let (client, server) = world.connect(80);
     let sent: Vec<u8> = (0..50_000_u32).map(|index| index.to_le_bytes()[0]).collect();
-    let (mut written, mut received) = (0, Vec::new());
-    world.run_until(SECONDS(60), |world| {
-        written += write(world.client.stack(), client, &sent[written..]);
-        if let Received::Bytes(bytes) = read(world.server.stack(), server) {
-            received.extend(bytes);
-        }
-        received.len() == sent.len()
-    });
-    assert!(received == sent);
+    assert!(transfer(&mut world, client, server, &sent) == sent);
 }
 
 #[test]
@@ -178,4 +162,17 @@ fn ten_thousand_connections_leave_nothing_behind() {
     world.run_for(SECONDS(60));
     assert_eq!(world.client.stack().connection_count(), 0);
     assert_eq!(world.server.stack().connection_count(), 0);
+}
+
+/// Sends `bytes` from the client to the server and returns what arrived by the end, or within a minute.
+fn transfer(world: &mut World, client: ConnectionId, server: ConnectionId, bytes: &[u8]) -> Vec<u8> {
+    let (mut written, mut received) = (0, Vec::new());
+    world.run_until(SECONDS(60), |world| {
+        written += write(world.client.stack(), client, &bytes[written..]);
+        if let Received::Bytes(piece) = read(world.server.stack(), server) {
+            received.extend(piece);
+        }
+        received.len() == bytes.len()
+    });
+    received
 }
