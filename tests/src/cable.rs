@@ -15,9 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runner::{CommandLine, Machine, MachineConfig, Network};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::EthernetAddress;
+use stock_smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use stock_smoltcp::time::Instant as StackInstant;
+use stock_smoltcp::wire::EthernetAddress;
 use tempfile::TempDir;
 
 use crate::frame::{Ends, arp_reply};

@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use fastrand::Rng;
-use smoltcp::wire::{ArpOperation, EthernetAddress, EthernetProtocol, IpProtocol, TcpControl};
+use stock_smoltcp::wire::{ArpOperation, EthernetAddress, EthernetProtocol, IpProtocol, TcpControl};
 
 use crate::frame::Ends;
 
@@ -178,7 +178,7 @@ fn set_checksum(frame: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smoltcp::wire::Ipv4Packet;
+    use stock_smoltcp::wire::Ipv4Packet;
 
     fn garbage(seed: u64) -> Garbage {
         let ends = Ends {

@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::tcp;
-use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::IpCidr;
+use stock_smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use stock_smoltcp::socket::tcp;
+use stock_smoltcp::time::Instant as StackInstant;
+use stock_smoltcp::wire::IpCidr;
 
 use crate::cable::{Cable, HARDWARE_ADDRESS};
 use crate::namespace::GUEST;

@@ -9,7 +9,7 @@ use metaos_tests::namespace::HOST;
 use metaos_tests::peer::Peer;
 use metaos_tests::server::stop_well;
 use metaos_tests::{cable, program};
-use smoltcp::wire::TcpControl;
+use stock_smoltcp::wire::TcpControl;
 
 const FRAMES: usize = 10_000;
 /// After so many frames the guest is asked whether it is still there, and has then seen all of them.

@@ -6,12 +6,13 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("metaos-abi", &[]),
     ("metaos-nucleus", &["metaos-abi"]),
     ("metaos-services", &["metaos-abi"]),
     ("metaos-entry", &["metaos-abi", "metaos-services"]),
-    ("metaos-libos", &["metaos-abi", "metaos-services"]),
+    ("metaos-smoltcp", &[]),
+    ("metaos-libos", &["metaos-abi", "metaos-services", "metaos-smoltcp"]),
     ("metaos-linker", &["metaos-abi"]),
     ("metaos-runner", &["metaos-abi", "metaos-linker"]),
     ("metaos-tests", &["metaos-abi", "metaos-linker", "metaos-runner"]),
@@ -30,12 +31,13 @@ const GUEST: [&str; 4] = ["metaos-abi", "metaos-entry", "metaos-libos", "metaos-
 const PRIVILEGED: [&str; 1] = ["x86_64"];
 
 /// Crates that end up in a guest or the nucleus, so that nothing they need may have its `std` feature on.
-const GUEST_SIDE: [&str; 9] = [
+const GUEST_SIDE: [&str; 10] = [
     "metaos-abi",
     "metaos-nucleus",
     "metaos-services",
     "metaos-entry",
     "metaos-libos",
+    "metaos-smoltcp",
     "cat",
     "hello",
     "http",

@@ -14,6 +14,11 @@ use crate::workspace::Workspace;
 /// so that no host crate's features leak into them.
 const GUEST_LIBRARIES: [&str; 3] = ["metaos-nucleus", "metaos-entry", "http"];
 
+/// What the unit tests of the patched smoltcp want: all that a guest uses of it, and the standard library.
+const STACK_FEATURES: &str = "std,medium-ethernet,medium-ip,proto-ipv4,proto-dhcpv4,proto-ipv6,proto-ipv6-slaac,\
+    proto-dns,proto-ipv4-fragmentation,socket-icmp,socket-udp,socket-tcp,socket-tcp-reno,socket-dhcpv4,socket-dns,\
+    async,auto-icmp-echo-reply";
+
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -32,9 +37,12 @@ impl Test {
         let root = Workspace::home()?.root;
         let libraries = GUEST_LIBRARIES.iter().flat_map(|name| ["--package", name]);
         let libraries: Vec<&str> = iter::once("--lib").chain(libraries).collect();
-        let status = self.run(&root, &libraries)?;
-        if status != 0 {
-            return Ok(status);
+        let stack = ["--lib", "--package", "metaos-smoltcp", "--features", STACK_FEATURES];
+        for selection in [&libraries[..], &stack] {
+            let status = self.run(&root, selection)?;
+            if status != 0 {
+                return Ok(status);
+            }
         }
         self.run(&root, &[])
     }
