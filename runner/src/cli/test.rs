@@ -17,7 +17,7 @@ const GUEST_LIBRARIES: [&str; 3] = ["metaos-nucleus", "metaos-entry", "http"];
 /// What the unit tests of the patched smoltcp want: all that a guest uses of it, and the standard library.
 const STACK_FEATURES: &str = "std,medium-ethernet,medium-ip,proto-ipv4,proto-dhcpv4,proto-ipv6,proto-ipv6-slaac,\
     proto-dns,proto-ipv4-fragmentation,socket-icmp,socket-udp,socket-tcp,socket-tcp-reno,socket-dhcpv4,socket-dns,\
-    async,auto-icmp-echo-reply";
+    async,multicast,auto-icmp-echo-reply";
 
 /// Options of `test`.
 #[derive(Debug, Args)]
