@@ -1,9 +1,9 @@
 //! What can be bound and connected to: addresses and names. Shaped like `std::net`.
 
 use super::dns::ResolveError;
-use super::readiness::Readiness;
 use super::runtime::{self, Attempt};
 use crate::io::{Error, ErrorKind, Result};
+use crate::readiness::Readiness;
 use crate::task::NEVER;
 use alloc::string::String;
 use alloc::vec;

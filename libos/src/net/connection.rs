@@ -4,7 +4,7 @@ use super::error::Error;
 use super::frame::Tuple;
 use super::link::Route;
 use super::listener::ListenerId;
-use super::readiness::{Readiness, Waiters};
+use crate::readiness::{Readiness, Waiters};
 use crate::slots::Id;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -136,6 +136,8 @@ impl Connection {
         let mut ready = Readiness::empty();
         ready.set(Readiness::READABLE, socket.can_recv() || !socket.may_recv());
         ready.set(Readiness::WRITABLE, socket.can_send() || !socket.may_send());
+        ready.set(Readiness::ENDED, self.has_ended);
+        ready.set(Readiness::BROKEN, socket.state() == State::Closed);
         ready
     }
 

@@ -8,7 +8,7 @@ use super::device::Transmitter;
 use super::error::Error;
 use super::frame::IPV4_HEADER;
 use super::link::{Egress, Link, Route};
-use super::readiness::Waiters;
+use crate::readiness::Waiters;
 use crate::slots::Id;
 use alloc::collections::VecDeque;
 use alloc::vec;

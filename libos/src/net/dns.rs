@@ -2,7 +2,7 @@
 
 use super::device::Transmitter;
 use super::link::{Egress, Link, Route};
-use super::readiness::{Readiness, Token, Waiters};
+use crate::readiness::{Readiness, Token, Waiters};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;

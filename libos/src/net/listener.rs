@@ -1,7 +1,7 @@
 //! A listening port: the handshakes under way and the connections that wait to be accepted.
 
 use super::connection::ConnectionId;
-use super::readiness::Waiters;
+use crate::readiness::Waiters;
 use crate::slots::Id;
 use alloc::collections::VecDeque;
 use core::net::Ipv4Addr;

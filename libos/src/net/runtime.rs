@@ -6,10 +6,10 @@
 use super::card::Card;
 use super::config::Source;
 use super::pool::BufferPlan;
-use super::readiness::Token;
 use super::shard::{Polled, Shard};
 use crate::io::{Error, ErrorKind, Result};
-use crate::task::{self, NEVER, Poller, ThreadId, Work};
+use crate::readiness::Token;
+use crate::task::{self, NEVER, Poller, Work};
 use crate::{env, eprintln};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -59,7 +59,7 @@ pub(super) fn wait_for<R>(
     mut attempt: impl FnMut(&mut Shard<Card>, Instant, Token) -> Attempt<R>,
 ) -> Result<Option<R>> {
     loop {
-        let token = Token(task::current().to_bits());
+        let token = Token::Thread(task::current());
         if let Attempt::Done(result) = with(|shard, now| attempt(shard, now, token))? {
             return Ok(Some(result));
         }
@@ -193,7 +193,7 @@ impl Poller for NetworkPoller {
             }
         }
         for token in woken.drain(..) {
-            task::wake(ThreadId::from_bits(token.0));
+            token.wake();
         }
     }
 

@@ -23,7 +23,7 @@ use super::frame::{self, Class, Tuple};
 use super::link::{Link, Route};
 use super::listener::{Listener, ListenerId};
 use super::pool::{BufferPlan, Pool};
-use super::readiness::{Readiness, Token, Waiters};
+use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Slots;
 use crate::timers::Timers;
 use alloc::boxed::Box;

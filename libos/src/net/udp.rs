@@ -155,6 +155,10 @@ impl UdpSocket {
         Ok(())
     }
 
+    pub(super) const fn id(&self) -> DatagramId {
+        self.id
+    }
+
     fn peer(&self) -> Result<SocketAddrV4> {
         let peer = runtime::with(|shard, _| shard.stack().with_datagram(self.id, |datagram| datagram.peer))??;
         Ok(peer.ok_or(NetError::NotConnected)?)

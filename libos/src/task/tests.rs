@@ -126,7 +126,7 @@ impl Machine for Host {
 }
 
 /// Runs a test as the main thread of a guest.
-fn as_guest(test: impl FnOnce()) {
+pub(crate) fn as_guest(test: impl FnOnce()) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     services::machine::install(&Host);
     test();

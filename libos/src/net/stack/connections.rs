@@ -8,7 +8,7 @@ use crate::net::error::Error;
 use crate::net::frame::{Opens, Tuple};
 use crate::net::link::Route;
 use crate::net::listener::{Listener, ListenerId};
-use crate::net::readiness::{Readiness, Token};
+use crate::readiness::{Readiness, Token, Waiters};
 use alloc::boxed::Box;
 use core::net::SocketAddrV4;
 use smoltcp::socket::tcp::State;
@@ -54,6 +54,21 @@ impl Stack {
         if let Some(listener) = self.listeners.get_mut(id) {
             listener.waiters.add(Readiness::READABLE, token);
         }
+    }
+
+    /// Tells whether a connection waits at the listener; `None` if that is gone.
+    pub(crate) fn has_accepted(&self, id: ListenerId) -> Option<bool> {
+        self.listeners.get(id).map(|listener| !listener.accepted.is_empty())
+    }
+
+    /// Returns who waits at a listener.
+    pub(crate) fn listener_waiters(&mut self, id: ListenerId) -> Option<&mut Waiters> {
+        self.listeners.get_mut(id).map(|listener| &mut listener.waiters)
+    }
+
+    /// Returns who waits at a connection.
+    pub(crate) fn connection_waiters(&mut self, id: ConnectionId) -> Option<&mut Waiters> {
+        self.connections.get_mut(id).map(|connection| &mut connection.waiters)
     }
 
     /// Stops to listen. Connections that nobody has accepted are broken off.

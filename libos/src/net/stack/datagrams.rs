@@ -9,7 +9,7 @@ use crate::net::dns;
 use crate::net::error::Error;
 use crate::net::frame::Tuple;
 use crate::net::link::Route;
-use crate::net::readiness::{Readiness, Token};
+use crate::readiness::{Readiness, Token, Waiters};
 use core::net::SocketAddrV4;
 use smoltcp::time::Instant;
 
@@ -56,6 +56,11 @@ impl Stack {
         if let Some(datagram) = self.datagrams.get_mut(id) {
             datagram.waiters.add(Readiness::READABLE, token);
         }
+    }
+
+    /// Returns who waits at a UDP socket.
+    pub(crate) fn datagram_waiters(&mut self, id: DatagramId) -> Option<&mut Waiters> {
+        self.datagrams.get_mut(id).map(|datagram| &mut datagram.waiters)
     }
 
     /// Sends a datagram at once.

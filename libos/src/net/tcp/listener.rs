@@ -89,6 +89,12 @@ impl TcpListener {
     }
 }
 
+impl TcpListener {
+    pub(in crate::net) const fn id(&self) -> ListenerId {
+        self.id
+    }
+}
+
 impl Drop for TcpListener {
     fn drop(&mut self) {
         // The network was there when the listener was made, so there is nothing to fail.

@@ -4,9 +4,9 @@ use crate::io::{ErrorKind, Read, Result, Write};
 use crate::net::address::{ToSocketAddrs, each};
 use crate::net::connection::{Connection, ConnectionId, Received};
 use crate::net::error::Error as NetError;
-use crate::net::readiness::Readiness;
 use crate::net::runtime::{self, Attempt};
 use crate::net::stack::Progress;
+use crate::readiness::Readiness;
 use crate::task::NEVER;
 use crate::thread::deadline_after;
 use alloc::sync::Arc;
@@ -154,6 +154,10 @@ impl TcpStream {
         })?;
         connected.unwrap_or(Err(NetError::TimedOut))?;
         Ok(stream)
+    }
+
+    pub(in crate::net) fn id(&self) -> ConnectionId {
+        self.inner.id
     }
 
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut Connection) -> R) -> Result<R> {

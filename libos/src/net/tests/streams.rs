@@ -1,7 +1,8 @@
 use super::wire::{CLIENT, SERVER, World, read, receive, send, write};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::error::Error;
-use crate::net::readiness::{Readiness, Token};
+use crate::readiness::{Readiness, Token};
+use crate::task::ThreadId;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use smoltcp::time::Duration;
@@ -86,7 +87,7 @@ fn who_waits_is_woken_by_what_it_waits_for_alone() {
     world.run_for(SECONDS(1));
     let mut woken = Vec::new();
     world.server.stack().take_woken(&mut woken);
-    world.server.stack().wait_for(server, Readiness::READABLE, Token(7));
+    world.server.stack().wait_for(server, Readiness::READABLE, Token::Thread(ThreadId::from_bits(7)));
     write(world.server.stack(), server, b"x");
     world.run_for(SECONDS(1));
     woken.clear();
@@ -95,7 +96,7 @@ fn who_waits_is_woken_by_what_it_waits_for_alone() {
     write(world.client.stack(), client, b"y");
     world.run_for(SECONDS(1));
     world.server.stack().take_woken(&mut woken);
-    assert_eq!(woken, [Token(7)]);
+    assert_eq!(woken, [Token::Thread(ThreadId::from_bits(7))]);
 }
 
 #[test]
