@@ -1,13 +1,17 @@
 //! Arguments and variables, from the kernel command line. Shaped like `std::env`.
 //!
 //! What stands after the word `--` are the program's arguments, its name first; `env.NAME=VALUE` before it sets a
-//! variable. Bytes that are no UTF-8 are replaced.
+//! variable. Bytes that are no UTF-8 are replaced. Beyond `std::env` there is [`Options`], which takes arguments apart.
+
+mod options;
 
 use abi::cmdline::{Word, Words};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use services::machine;
+
+pub use options::{OptionError, Options};
 
 /// The program's arguments, its name first.
 #[derive(Clone, Debug)]

@@ -1,101 +1,183 @@
-//! One connection: moves bytes between the socket and the protocol.
+//! One connection: moves bytes between the socket and the protocol, as far as it goes without waiting.
 
-use crate::figures::FIGURES;
+use crate::figures::{FIGURES, OpenConnection};
+use core::mem;
 use http_protocol::{Checksum, Persistence, Session, Step};
-use libos::io::{ErrorKind, Result, Write};
+use libos::io::{ErrorKind, Result};
 use libos::net::TcpStream;
-use libos::time::Duration;
+use libos::poll::Readiness;
 
-/// How long a client may be silent.
-const PATIENCE: Duration = Duration::from_secs(75);
 /// The pattern of `/bytes/N`: byte i of a body is i modulo this prime.
 const PATTERN_PERIOD: u8 = 251;
 /// Some periods of the pattern, so that it is copied in larger pieces.
 const PATTERN: [u8; PATTERN_PERIOD as usize * 16] = pattern();
 
-/// Serves a connection to its end.
-///
-/// # Errors
-///
-/// The client broke it off or was silent for too long.
-pub(crate) fn serve(stream: &TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut session = Session::new();
-    loop {
-        let step = advance(stream, &mut session)?;
-        FIGURES.add_requests(core::mem::take(&mut session.answered));
-        send_output(stream, &mut session)?;
-        let persistence = match step {
-            Step::Read => Persistence::KeepAlive,
-            Step::Close => Persistence::Close,
-            Step::Send(count, persistence) => {
-                send_pattern(stream, count)?;
-                persistence
+/// A connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    session: Session,
+    work: Work,
+    /// How much of the session's output is sent.
+    sent: usize,
+    _open: OpenConnection,
+}
+
+/// How far a connection has come.
+pub(crate) enum Progress {
+    /// It goes on when the socket is ready.
+    Waits(Readiness),
+    /// It is to be closed.
+    Over,
+}
+
+/// What is done after the output is sent.
+enum Work {
+    /// Answer requests.
+    Answer,
+    /// Send the pattern: the place in it, and how many bytes are left.
+    Send { place: u64, left: u64, persistence: Persistence },
+    /// Receive a body.
+    Sink { length: u64, left: u64, checksum: Checksum, persistence: Persistence },
+    /// Close.
+    Close,
+}
+
+/// Whether more can be done at once.
+enum Turn {
+    Again,
+    Waits(Readiness),
+}
+
+impl Connection {
+    /// Takes over a connection that has just been accepted. It does not wait.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            session: Session::new(),
+            work: Work::Answer,
+            sent: 0,
+            _open: FIGURES.open_connection(),
+        }
+    }
+
+    /// Does what can be done now.
+    pub(crate) fn advance(&mut self) -> Progress {
+        let mut turn = self.turn();
+        loop {
+            match turn {
+                Ok(Turn::Waits(interest)) => return Progress::Waits(interest),
+                Ok(Turn::Again) if matches!(self.work, Work::Close) && self.is_sent() => {
+                    return Progress::Over;
+                }
+                Ok(Turn::Again) => turn = self.turn(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Progress::Waits(self.interest());
+                }
+                // A client that breaks off is no news.
+                Err(_) => return Progress::Over,
             }
+        }
+    }
+
+    fn turn(&mut self) -> Result<Turn> {
+        if !self.is_sent() {
+            self.send_output()?;
+            // Nothing more is looked for before the socket says that it is here.
+            let waits = matches!(self.work, Work::Answer) && self.is_sent() && !self.session.has_carry();
+            return Ok(if waits { Turn::Waits(Readiness::READABLE) } else { Turn::Again });
+        }
+        match &mut self.work {
+            Work::Answer => self.answer()?,
+            Work::Send { left: 0, persistence, .. } => self.work = after(*persistence),
+            Work::Send { place, left, .. } => {
+                let count = send_pattern(&self.stream, *place, *left)?;
+                (*place, *left) = (*place + count, *left - count);
+            }
+            Work::Sink { length, left: 0, checksum, persistence } => {
+                self.session.finish_sink(*length, mem::replace(checksum, Checksum::new()), *persistence);
+                self.work = after(*persistence);
+            }
+            Work::Sink { left, checksum, .. } => *left -= receive_body(&self.stream, *left, checksum)?,
+            Work::Close => {}
+        }
+        Ok(Turn::Again)
+    }
+
+    /// Answers what is here.
+    fn answer(&mut self) -> Result<()> {
+        let Self { stream, session, .. } = self;
+        let step = match session.has_carry().then(|| session.feed(&[], &FIGURES).1) {
+            Some(step) if step != Step::Read || !session.output.is_empty() => step,
+            _ => stream.read_with(|piece| {
+                if piece.is_empty() { (0, Step::Close) } else { session.feed(piece, &FIGURES) }
+            })?,
+        };
+        FIGURES.add_requests(mem::take(&mut session.answered));
+        self.work = match step {
+            Step::Read => Work::Answer,
+            Step::Close => Work::Close,
+            Step::Send(left, persistence) => Work::Send { place: 0, left, persistence },
             Step::Sink(length, persistence) => {
-                let checksum = receive_body(stream, &mut session, length)?;
-                session.finish_sink(length, checksum, persistence);
-                send_output(stream, &mut session)?;
-                persistence
+                let mut checksum = Checksum::new();
+                let early = session.take_body(length);
+                checksum.add(&early);
+                Work::Sink { length, left: length - early.len() as u64, checksum, persistence }
             }
         };
-        if persistence == Persistence::Close {
-            return Ok(());
+        Ok(())
+    }
+
+    fn send_output(&mut self) -> Result<()> {
+        let Self { stream, session, sent, .. } = self;
+        let rest = &session.output[*sent..];
+        *sent += stream.write_with(|space| copy(rest, space))?;
+        if *sent == session.output.len() {
+            session.output.clear();
+            *sent = 0;
         }
+        Ok(())
+    }
+
+    fn is_sent(&self) -> bool {
+        self.session.output.is_empty()
+    }
+
+    /// What the socket must be ready for after it would have waited.
+    fn interest(&self) -> Readiness {
+        let is_sending = !self.is_sent() || matches!(self.work, Work::Send { .. });
+        if is_sending { Readiness::WRITABLE } else { Readiness::READABLE }
     }
 }
 
-/// Answers what is here, or waits for more.
-fn advance(stream: &TcpStream, session: &mut Session) -> Result<Step> {
-    if session.has_carry() {
-        let (_, step) = session.feed(&[], &FIGURES);
-        if step != Step::Read || !session.output.is_empty() {
-            return Ok(step);
-        }
+const fn after(persistence: Persistence) -> Work {
+    match persistence {
+        Persistence::Close => Work::Close,
+        Persistence::KeepAlive | Persistence::KeepAliveSaid => Work::Answer,
     }
-    stream.read_with(|piece| if piece.is_empty() { (0, Step::Close) } else { session.feed(piece, &FIGURES) })
 }
 
-fn send_output(mut stream: &TcpStream, session: &mut Session) -> Result<()> {
-    stream.write_all(&session.output)?;
-    session.output.clear();
-    Ok(())
+/// Sends up to `left` bytes of the pattern from `place` on, and returns how many.
+fn send_pattern(stream: &TcpStream, place: u64, left: u64) -> Result<u64> {
+    let start = usize::try_from(place % u64::from(PATTERN_PERIOD)).unwrap_or(0);
+    let piece = &PATTERN[start..];
+    let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+    Ok(stream.write_with(|space| copy(&piece[..most], space))? as u64)
 }
 
-fn send_pattern(stream: &TcpStream, count: u64) -> Result<()> {
-    let mut sent = 0;
-    while sent < count {
-        let start = usize::try_from(sent % u64::from(PATTERN_PERIOD)).unwrap_or(0);
-        let piece = &PATTERN[start..];
-        let most = usize::try_from(count - sent).unwrap_or(usize::MAX).min(piece.len());
-        sent += stream.write_with(|space| {
-            let length = space.len().min(most);
-            space[..length].copy_from_slice(&piece[..length]);
-            (length, length as u64)
-        })?;
-    }
-    Ok(())
+/// Receives up to `left` bytes of a body and returns how many.
+fn receive_body(stream: &TcpStream, left: u64, checksum: &mut Checksum) -> Result<u64> {
+    let received = stream.read_with(|piece| {
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        checksum.add(&piece[..count]);
+        (count, count as u64)
+    })?;
+    if received == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(received) }
 }
 
-fn receive_body(stream: &TcpStream, session: &mut Session, length: u64) -> Result<Checksum> {
-    let mut checksum = Checksum::new();
-    let early = session.take_body(length);
-    checksum.add(&early);
-    let mut left = length - early.len() as u64;
-    while left > 0 {
-        let received = stream.read_with(|piece| {
-            let count = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-            checksum.add(&piece[..count]);
-            (count, count as u64)
-        })?;
-        if received == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        left -= received;
-    }
-    Ok(checksum)
+fn copy(bytes: &[u8], space: &mut [u8]) -> (usize, usize) {
+    let count = bytes.len().min(space.len());
+    space[..count].copy_from_slice(&bytes[..count]);
+    (count, count)
 }
 
 const fn pattern() -> [u8; PATTERN_PERIOD as usize * 16] {
