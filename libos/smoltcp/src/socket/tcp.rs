@@ -1807,6 +1807,27 @@ impl<'a> Socket<'a> {
                         return None;
                     }
 
+                    // A segment from before the window may carry a new acknowledgement: its
+                    // sender has gone back for a retransmission, and may keep sending from there
+                    // until it hears that it need not. Take what it acknowledges, and nothing else.
+                    let control_is_empty =
+                        matches!(repr.control, TcpControl::None | TcpControl::Psh);
+                    if control_is_empty
+                        && segment_end <= window_start
+                        && repr.ack_number.is_some_and(|ack| ack > self.local_seq_no)
+                    {
+                        let ack_only = TcpRepr {
+                            control: TcpControl::None,
+                            seq_number: window_start,
+                            payload: &[],
+                            ..*repr
+                        };
+                        let _ = self.process(cx, ip_repr, &ack_only);
+                        if self.tuple.is_none() {
+                            return None;
+                        }
+                    }
+
                     // If we're in the TIME-WAIT state, restart the TIME-WAIT timeout, since
                     // the remote end may not have realized we've closed the connection.
                     if self.state == State::TimeWait {
@@ -6510,6 +6531,45 @@ mod test {
         // The sequence number of an empty segment is not taken for sent data.
         assert_eq!(s.remote_last_seq, LOCAL_SEQ + 1 + 6);
         assert_eq!(s.remote_max_seq, LOCAL_SEQ + 1 + 12);
+    }
+
+    #[test]
+    fn test_ack_from_before_the_window_is_taken() {
+        let mut s = socket_established();
+        send!(s, TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1),
+            payload:    &b"abcdef"[..],
+            ..SEND_TEMPL
+        });
+        s.send_slice(b"012345").unwrap();
+        recv!(s, Ok(TcpRepr {
+            seq_number: LOCAL_SEQ + 1,
+            ack_number: Some(REMOTE_SEQ + 1 + 6),
+            window_len: 58,
+            payload:    &b"012345"[..],
+            ..RECV_TEMPL
+        }));
+        // The remote end has gone back to its first segment, and has ours.
+        send!(s, TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1 + 6),
+            ..SEND_TEMPL
+        }, Some(TcpRepr {
+            seq_number: LOCAL_SEQ + 1 + 6,
+            ack_number: Some(REMOTE_SEQ + 1 + 6),
+            window_len: 58,
+            ..RECV_TEMPL
+        }));
+        assert_eq!(s.send_queue(), 0);
+        // Only what can be meant is believed.
+        s.send_slice(b"6789").unwrap();
+        send!(s, TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1 + 6 + 5),
+            ..SEND_TEMPL
+        });
+        assert_eq!(s.send_queue(), 4);
     }
 
     #[test]
