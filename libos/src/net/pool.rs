@@ -47,7 +47,7 @@ pub(crate) struct Pool {
     large: Vec<Box<Connection>>,
     small: Vec<Box<Connection>>,
     large_used: usize,
-    used: usize,
+    pub(super) used: usize,
 }
 
 impl Pool {

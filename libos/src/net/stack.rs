@@ -6,6 +6,8 @@
 //! stand in a heap. The time is a parameter and devices are a trait, so a test runs the same code on a clock of its
 //! own.
 
+#[cfg(any(test, fuzzing))]
+mod audit;
 mod connections;
 mod datagrams;
 mod egress;

@@ -5,5 +5,6 @@ mod datagrams;
 mod handshakes;
 mod names;
 mod services;
+mod sim;
 mod streams;
 mod wire;

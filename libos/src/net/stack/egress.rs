@@ -15,7 +15,7 @@ const FULL_DELAY: Duration = Duration::from_micros(200);
 /// When to look again at a socket that says "now" and then sends nothing.
 const IDLE_DELAY: Duration = Duration::from_millis(1);
 /// Entries of the timer heap, beyond one a connection, at which it is tidied.
-const STALE_TIMERS: usize = 1024;
+pub(super) const STALE_TIMERS: usize = 1024;
 
 /// What asking one connection for frames came to.
 #[derive(Clone, Copy)]

@@ -15,27 +15,27 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Cidr;
 
-pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub(super) const PLAN: BufferPlan =
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const PLAN: BufferPlan =
     BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
 
 /// How long a frame is under way.
 const DELAY: Duration = Duration::from_micros(100);
 
-pub(super) struct Queues {
-    pub(super) address: [u8; 6],
-    pub(super) incoming: Incoming,
-    pub(super) outgoing: Outgoing,
+pub(crate) struct Queues {
+    pub(crate) address: [u8; 6],
+    pub(crate) incoming: Incoming,
+    pub(crate) outgoing: Outgoing,
 }
 
 #[derive(Default)]
-pub(super) struct Incoming(pub(super) VecDeque<Vec<u8>>);
+pub(crate) struct Incoming(pub(crate) VecDeque<Vec<u8>>);
 
-pub(super) struct Outgoing {
-    pub(super) frames: Vec<Vec<u8>>,
-    pub(super) room: usize,
-    pub(super) flushes: usize,
+pub(crate) struct Outgoing {
+    pub(crate) frames: Vec<Vec<u8>>,
+    pub(crate) room: usize,
+    pub(crate) flushes: usize,
 }
 
 impl Device for Queues {
@@ -78,7 +78,7 @@ impl Transmitter for Outgoing {
 }
 
 /// What becomes of one frame: after how long it arrives, once for each entry.
-pub(super) type Fate = Vec<Duration>;
+pub(crate) type Fate = Vec<Duration>;
 
 /// What decides about the fate of frames, and may change them.
 type Judge = Box<dyn FnMut(&mut Vec<u8>) -> Fate>;
@@ -87,28 +87,28 @@ type Judge = Box<dyn FnMut(&mut Vec<u8>) -> Fate>;
 type UnderWay = BTreeMap<(Instant, u64), (Side, Vec<u8>)>;
 
 /// Two hosts and the wire between them.
-pub(super) struct World {
-    pub(super) now: Instant,
-    pub(super) server: Shard<Queues>,
-    pub(super) client: Shard<Queues>,
-    pub(super) fate: Judge,
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) server: Shard<Queues>,
+    pub(crate) client: Shard<Queues>,
+    pub(crate) fate: Judge,
     under_way: UnderWay,
     sequence: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Server,
     Client,
 }
 
 impl World {
     /// Two hosts with addresses and a wire that loses nothing.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_plan(PLAN)
     }
 
-    pub(super) fn with_plan(plan: BufferPlan) -> Self {
+    pub(crate) fn with_plan(plan: BufferPlan) -> Self {
         let now = Instant::from_millis(1);
         let mut world = Self {
             now,
@@ -123,7 +123,7 @@ impl World {
         world
     }
 
-    pub(super) fn shard(&mut self, side: Side) -> &mut Shard<Queues> {
+    pub(crate) fn shard(&mut self, side: Side) -> &mut Shard<Queues> {
         match side {
             Side::Server => &mut self.server,
             Side::Client => &mut self.client,
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Lets both hosts work until nothing more can be done at this moment, then takes what they send.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for side in [Side::Server, Side::Client] {
             for _ in 0..1000 {
                 let now = self.now;
@@ -150,7 +150,7 @@ impl World {
     }
 
     /// Goes on to the next moment at which something happens; `false` if nothing will.
-    pub(super) fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         self.settle();
         let Some(next) = self.next_event() else { return false };
         self.go_to(next);
@@ -176,7 +176,7 @@ impl World {
     }
 
     /// Steps until `done`, for at most `limit` of the world's time.
-    pub(super) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + limit;
         while !done(self) {
             assert!(self.step(), "nothing will ever happen again");
@@ -185,7 +185,7 @@ impl World {
     }
 
     /// Steps for `duration` of the world's time.
-    pub(super) fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         self.settle();
         while let Some(next) = self.next_event()
@@ -197,7 +197,7 @@ impl World {
     }
 
     /// Opens a connection from the client to `port` of the server, where somebody listens, and accepts it.
-    pub(super) fn connect(&mut self, port: u16) -> (ConnectionId, ConnectionId) {
+    pub(crate) fn connect(&mut self, port: u16) -> (ConnectionId, ConnectionId) {
         let (listener, _) =
             self.server.stack().listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), 8).unwrap();
         let client = self.client.stack().connect(SocketAddrV4::new(SERVER, port)).unwrap();
@@ -220,7 +220,7 @@ impl World {
 }
 
 /// Reads one piece, as a program does.
-pub(super) fn receive<R>(
+pub(crate) fn receive<R>(
     stack: &mut Stack,
     id: ConnectionId,
     read: impl FnOnce(&mut [u8]) -> (usize, R),
@@ -230,7 +230,7 @@ pub(super) fn receive<R>(
 }
 
 /// Writes one piece, as a program does.
-pub(super) fn send<R>(
+pub(crate) fn send<R>(
     stack: &mut Stack,
     id: ConnectionId,
     write: impl FnOnce(&mut [u8]) -> (usize, R),
@@ -240,7 +240,7 @@ pub(super) fn send<R>(
 }
 
 /// Reads all that is there.
-pub(super) fn read(stack: &mut Stack, id: ConnectionId) -> Received<Vec<u8>> {
+pub(crate) fn read(stack: &mut Stack, id: ConnectionId) -> Received<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let received = receive(stack, id, |piece| {
@@ -257,7 +257,7 @@ pub(super) fn read(stack: &mut Stack, id: ConnectionId) -> Received<Vec<u8>> {
 }
 
 /// Writes as much as fits and returns how much that is.
-pub(super) fn write(stack: &mut Stack, id: ConnectionId, bytes: &[u8]) -> usize {
+pub(crate) fn write(stack: &mut Stack, id: ConnectionId, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {
         let rest = &bytes[written..];
@@ -274,11 +274,11 @@ pub(super) fn write(stack: &mut Stack, id: ConnectionId, bytes: &[u8]) -> usize 
     written
 }
 
-pub(super) fn settings(address: Ipv4Addr) -> Settings {
+pub(crate) fn settings(address: Ipv4Addr) -> Settings {
     Settings { address: Ipv4Cidr::new(address, 24), gateway: None, servers: Vec::new() }
 }
 
-pub(super) fn device(number: u8) -> Queues {
+pub(crate) fn device(number: u8) -> Queues {
     Queues {
         address: [2, 0, 0, 0, 0, number],
         incoming: Incoming::default(),
@@ -287,10 +287,18 @@ pub(super) fn device(number: u8) -> Queues {
 }
 
 /// A small generator of numbers that look random (Marsaglia, "Xorshift RNGs", 2003).
-pub(super) struct Random(pub(super) u64);
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    /// Seeds that are neighbours give rows that are not (Steele, Lea and Flood, 2014).
+    pub(crate) fn new(seed: u64) -> Self {
+        let mixed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Self((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -298,11 +306,11 @@ impl Random {
     }
 
     /// Returns a number below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
-    pub(super) fn one_in(&mut self, count: u64) -> bool {
+    pub(crate) fn one_in(&mut self, count: u64) -> bool {
         self.next().is_multiple_of(count)
     }
 }

@@ -1,0 +1,74 @@
+//! Checks that the tables agree with each other; for tests, which call it after whatever they have done to a stack.
+
+use super::Stack;
+use super::egress::STALE_TIMERS;
+use crate::net::connection::{ConnectionId, Phase};
+
+impl Stack {
+    /// Checks all tables.
+    ///
+    /// # Panics
+    ///
+    /// If two of them contradict each other, or one holds more than it may.
+    pub(crate) fn audit(&self) {
+        self.audit_connections();
+        self.audit_listeners();
+        self.audit_lists();
+        assert_eq!(self.datagram_ports.len(), self.datagrams.len(), "each UDP socket has a port");
+        for (port, id) in &self.datagram_ports {
+            assert_eq!(self.datagrams.get(*id).map(|datagram| datagram.port), Some(*port));
+        }
+    }
+
+    fn audit_connections(&self) {
+        assert_eq!(self.tuples.len(), self.connections.len(), "each connection has its ends");
+        for (tuple, id) in &self.tuples {
+            assert_eq!(self.connections.get(*id).map(|connection| connection.tuple), Some(*tuple));
+        }
+        assert_eq!(self.pool.used, self.connections.len(), "no connection is lost");
+        assert!(self.pool.used <= self.pool.limit(), "memory is bounded");
+        assert_eq!(self.count(|phase| phase == Phase::Lingering), self.lingering_count);
+        let listed = self.lingering.iter().filter(|id| self.is_in(**id, Phase::Lingering)).count();
+        assert_eq!(listed, self.lingering_count, "each connection in TIME_WAIT can give way");
+    }
+
+    fn audit_listeners(&self) {
+        assert_eq!(self.listening.len(), self.listeners.len(), "each listener has a port");
+        let mut half_open_count = 0;
+        for (port, id) in &self.listening {
+            let listener = self.listeners.get(*id).expect("each port has a listener");
+            assert_eq!(listener.port, *port);
+            assert!(listener.half_open_count <= listener.backlog, "handshakes are bounded");
+            let under_way = Phase::HalfOpen(*id);
+            let listed = listener.half_open.iter().filter(|id| self.is_in(**id, under_way)).count();
+            assert_eq!(listed, listener.half_open_count, "each handshake can give way");
+            assert_eq!(self.count(|phase| phase == under_way), listed);
+            assert!(listener.half_open.len() <= 2 * listener.half_open_count + listener.backlog + 1);
+            // Handshakes that were under way when the backlog was full are still let in.
+            assert!(listener.accepted.len() <= 2 * listener.backlog, "those who wait are bounded");
+            half_open_count += listed;
+        }
+        let all = self.count(|phase| matches!(phase, Phase::HalfOpen(_)));
+        assert_eq!(all, half_open_count, "no handshake has lost its listener");
+    }
+
+    fn audit_lists(&self) {
+        let connections = &self.connections;
+        let listed = self.dirty.iter().filter(|id| connections.get(**id).is_some()).count();
+        assert_eq!(listed, connections.iter().filter(|connection| connection.is_dirty).count());
+        let listed = self.unresolved.iter().filter(|id| connections.get(**id).is_some()).count();
+        assert_eq!(listed, connections.iter().filter(|connection| connection.is_unresolved).count());
+        assert!(self.timers.len() <= 2 * connections.len() + 2 * STALE_TIMERS, "stale timers are dropped");
+        for connection in connections.iter().filter(|connection| connection.timer.is_some()) {
+            assert!(connection.timer >= self.timers.next(), "a connection's timer is in the heap");
+        }
+    }
+
+    fn count(&self, is_meant: impl Fn(Phase) -> bool) -> usize {
+        self.connections.iter().filter(|connection| is_meant(connection.phase)).count()
+    }
+
+    fn is_in(&self, id: ConnectionId, phase: Phase) -> bool {
+        self.connections.get(id).is_some_and(|connection| connection.phase == phase)
+    }
+}
