@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use stock_smoltcp::wire::EthernetAddress;
 use tempfile::TempDir;
 
 use crate::frame::{Ends, arp_reply};
+use crate::impairment::{PATIENCE, Sink, Source};
 use crate::namespace::{GUEST, HOST};
 
 /// Hardware address of the host.
@@ -41,6 +42,14 @@ pub struct Cable {
     count: Arc<AtomicUsize>,
     seen: VecDeque<Vec<u8>>,
 }
+
+/// The frames that come out of a cable.
+#[derive(Debug)]
+pub struct FromGuest(Receiver<Vec<u8>>);
+
+/// The way into a cable.
+#[derive(Debug)]
+pub struct ToGuest(UnixStream);
 
 /// A frame on its way to the stack.
 #[derive(Debug)]
@@ -110,10 +119,15 @@ impl Cable {
     ///
     /// The machine is gone, or does not take it.
     pub fn send(&mut self, frame: &[u8]) {
-        let length = u32::try_from(frame.len()).expect("a frame is short");
-        let mut bytes = length.to_be_bytes().to_vec();
-        bytes.extend_from_slice(frame);
-        self.stream.write_all(&bytes).unwrap_or_else(|error| panic!("the machine takes no frames: {error}"));
+        self.stream
+            .write_all(&with_length(frame))
+            .unwrap_or_else(|error| panic!("the machine takes no frames: {error}"));
+    }
+
+    /// Returns the two directions.
+    #[must_use]
+    pub fn split(self) -> (FromGuest, ToGuest) {
+        (FromGuest(self.arrived), ToGuest(self.stream))
     }
 
     /// Returns how many frames the guest has sent.
@@ -177,6 +191,28 @@ impl fmt::Debug for Cable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cable").finish_non_exhaustive()
     }
+}
+
+impl Source for FromGuest {
+    fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self.0.recv_timeout(PATIENCE) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+impl Sink for ToGuest {
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.0.write_all(&with_length(frame))
+    }
+}
+
+/// Returns a frame as QEMU wants it.
+fn with_length(frame: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(frame.len()).expect("a frame is short");
+    [&length.to_be_bytes(), frame].concat()
 }
 
 fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
