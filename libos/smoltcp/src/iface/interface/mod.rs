@@ -5,6 +5,12 @@
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(
+    feature = "socket-tcp",
+    feature = "medium-ethernet",
+    feature = "medium-ieee802154"
+))]
+mod direct;
 #[cfg(feature = "medium-ethernet")]
 mod ethernet;
 #[cfg(feature = "medium-ieee802154")]

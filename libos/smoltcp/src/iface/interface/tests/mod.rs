@@ -1,3 +1,9 @@
+#[cfg(all(
+    feature = "medium-ethernet",
+    feature = "proto-ipv4",
+    feature = "socket-tcp"
+))]
+mod direct;
 #[cfg(feature = "proto-ipv4")]
 mod ipv4;
 #[cfg(feature = "proto-ipv6")]

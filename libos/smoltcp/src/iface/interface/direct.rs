@@ -1,0 +1,80 @@
+//! Entry points for users that find the socket of a packet themselves.
+//!
+//! [`Interface::poll_ingress_single`] parses a frame and offers it to every socket of a set, and
+//! [`Interface::poll_egress`] asks every socket of a set for output. A user that keeps a table of
+//! its connections, has parsed the headers already and writes them itself needs neither the set
+//! nor the device; what remains is the socket, and the context that the interface gives it.
+
+use super::*;
+#[cfg(feature = "socket-tcp")]
+use crate::socket::tcp::Socket as TcpSocket;
+
+impl Interface {
+    /// Process one TCP segment that is for `socket`, and return the reply, if there is one.
+    ///
+    /// `ip_repr` and `tcp_repr` are what parsing the segment gave: the caller has checked its
+    /// lengths and checksums, and that its addresses are unicast. A segment that is not for
+    /// `socket` is answered with a reset, as one for no socket of a set is.
+    #[cfg(feature = "socket-tcp")]
+    pub fn process_segment(
+        &mut self,
+        timestamp: Instant,
+        socket: &mut TcpSocket<'_>,
+        ip_repr: &IpRepr,
+        tcp_repr: &TcpRepr<'_>,
+    ) -> Option<(IpRepr, TcpRepr<'static>)> {
+        self.inner.now = timestamp;
+        if !socket.accepts(&mut self.inner, ip_repr, tcp_repr) {
+            return (tcp_repr.control != TcpControl::Rst)
+                .then(|| TcpSocket::rst_reply(ip_repr, tcp_repr));
+        }
+        socket.process(&mut self.inner, ip_repr, tcp_repr)
+    }
+
+    /// Call `emit` with the next segment of `socket`, if it has one to send now.
+    ///
+    /// # Errors
+    /// If `emit` fails its error is returned and the socket stays as if it had not been asked.
+    #[cfg(feature = "socket-tcp")]
+    pub fn dispatch_segment<E>(
+        &mut self,
+        timestamp: Instant,
+        socket: &mut TcpSocket<'_>,
+        emit: impl FnOnce(PacketMeta, &IpRepr, &TcpRepr<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.inner.now = timestamp;
+        socket.dispatch(&mut self.inner, |_, meta, (ip_repr, tcp_repr)| {
+            emit(meta, &ip_repr, &tcp_repr)
+        })
+    }
+
+    /// Return when `socket` wants to be asked for a segment, as [`Interface::poll_at`] does for a
+    /// set of sockets.
+    #[cfg(feature = "socket-tcp")]
+    pub fn segment_poll_at(
+        &mut self,
+        timestamp: Instant,
+        socket: &TcpSocket<'_>,
+    ) -> Option<Instant> {
+        self.inner.now = timestamp;
+        match socket.poll_at(&mut self.inner) {
+            PollAt::Ingress => None,
+            PollAt::Time(instant) => Some(instant),
+            PollAt::Now => Some(Instant::from_millis(0)),
+        }
+    }
+
+    /// Return the hardware address that packets to the unicast address `addr` are sent to now, if
+    /// it is known: that of the neighbor, or of the router.
+    #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
+    pub fn next_hop(&self, timestamp: Instant, addr: &IpAddress) -> Option<HardwareAddress> {
+        if !addr.is_unicast() || self.inner.is_broadcast(addr) {
+            return None;
+        }
+        let routed_addr = self.inner.route(addr, timestamp)?;
+        match self.inner.neighbor_cache.lookup(&routed_addr, timestamp) {
+            NeighborAnswer::Found(hardware_addr) => Some(hardware_addr),
+            NeighborAnswer::NotFound | NeighborAnswer::RateLimited => None,
+        }
+    }
+}
