@@ -28,12 +28,12 @@ impl<T: Copy + Ord, K: Copy> Timers<T, K> {
         self.heap.push(Reverse(Entry { at, key }));
     }
 
-    /// Takes one key whose time has come.
-    pub(crate) fn pop_due(&mut self, now: T) -> Option<K> {
+    /// Takes one entry whose time has come: when that was, and its key.
+    pub(crate) fn pop_due(&mut self, now: T) -> Option<(T, K)> {
         if self.heap.peek()?.0.at > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry.key)
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.key))
     }
 
     /// Returns the earliest time in the heap; it may belong to something that is gone.
@@ -45,9 +45,9 @@ impl<T: Copy + Ord, K: Copy> Timers<T, K> {
         self.heap.len()
     }
 
-    /// Drops the entries whose key is not alive any more.
-    pub(crate) fn retain(&mut self, mut is_alive: impl FnMut(K) -> bool) {
-        self.heap.retain(|Reverse(entry)| is_alive(entry.key));
+    /// Drops the entries that mean nothing any more.
+    pub(crate) fn retain(&mut self, mut is_alive: impl FnMut(T, K) -> bool) {
+        self.heap.retain(|Reverse(entry)| is_alive(entry.at, entry.key));
     }
 }
 
@@ -84,10 +84,10 @@ mod tests {
         timers.add(30, 'c');
         assert_eq!(timers.next(), Some(10));
         assert_eq!(timers.pop_due(9), None);
-        assert_eq!(timers.pop_due(25), Some('a'));
-        assert_eq!(timers.pop_due(25), Some('b'));
+        assert_eq!(timers.pop_due(25), Some((10, 'a')));
+        assert_eq!(timers.pop_due(25), Some((20, 'b')));
         assert_eq!(timers.pop_due(25), None);
-        timers.retain(|key| key != 'c');
+        timers.retain(|_, key| key != 'c');
         assert_eq!(timers.len(), 0);
     }
 }

@@ -122,9 +122,9 @@ fn look_up(host: &str, port: u16) -> Result<vec::IntoIter<SocketAddr>> {
 /// Asks the name servers. The resolver has time limits of its own.
 fn resolve(name: &str) -> Result<Vec<Ipv4Addr>> {
     runtime::address()?;
-    let question = runtime::with(|shard, now| {
+    let question = runtime::with(|shard, clock| {
         let (dns, link) = shard.stack().resolver();
-        dns.ask(now, link, name)
+        dns.ask(clock.now(), link, name)
     })?;
     let mut question = Some(question.map_err(explain)?);
     let answer = runtime::wait_for(NEVER, |shard, _, token| {

@@ -1,16 +1,14 @@
-//! One TCP connection: its socket, alone in a socket set, and what the shard remembers about it.
+//! One TCP connection: its socket, with its way through the interface, and what the shard remembers about it.
 
 use super::error::Error;
 use super::frame::Tuple;
-use super::link::Route;
+use super::link::{Line, Route};
 use super::listener::ListenerId;
 use crate::readiness::{Readiness, Waiters};
 use crate::slots::Id;
 use alloc::boxed::Box;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::mem;
-use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 
@@ -24,10 +22,8 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(30);
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) sockets: SocketSet<'static>,
-    handle: SocketHandle,
+    pub(crate) line: Line,
     pub(crate) tuple: Tuple,
-    pub(crate) route: Route,
     pub(crate) phase: Phase,
     pub(crate) waiters: Waiters,
     /// It stands in the list of those that may have something to send.
@@ -75,13 +71,9 @@ impl Connection {
     /// Makes a closed connection with buffers of `size` bytes each way.
     pub(crate) fn with_buffers(size: usize) -> Self {
         let buffer = || SocketBuffer::new(vec![0; size]);
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        let handle = sockets.add(Socket::new(buffer(), buffer()));
         Self {
-            sockets,
-            handle,
+            line: Line::new(Socket::new(buffer(), buffer())),
             tuple: Tuple::UNSPECIFIED,
-            route: Route::Wire,
             phase: Phase::Orphan,
             waiters: Waiters::new(),
             is_dirty: false,
@@ -94,9 +86,7 @@ impl Connection {
 
     /// Makes a used connection as good as new, with its old buffers.
     pub(crate) fn renew(&mut self, tuple: Tuple, route: Route, phase: Phase) {
-        // A fresh place in the set forgets which neighbour the old connection waited for.
-        let socket = self.sockets.remove(self.handle);
-        self.handle = self.sockets.add(socket);
+        self.line.renew(route);
         let socket = self.socket_mut();
         socket.set_congestion_control(CongestionControl::Reno);
         socket.set_nagle_enabled(true);
@@ -105,7 +95,6 @@ impl Connection {
         socket.set_ack_delay(None);
         socket.set_timeout(Some(HANDSHAKE_PATIENCE));
         self.tuple = tuple;
-        self.route = route;
         self.phase = phase;
         self.waiters = Waiters::new();
         self.is_dirty = false;
@@ -116,11 +105,11 @@ impl Connection {
     }
 
     pub(crate) fn socket(&self) -> &Socket<'static> {
-        self.sockets.get(self.handle)
+        self.line.socket()
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
-        self.sockets.get_mut(self.handle)
+        self.line.socket_mut()
     }
 
     pub(crate) fn buffer_size(&self) -> usize {

@@ -11,9 +11,11 @@ pub(crate) const ETHERNET_HEADER: usize = 14;
 /// Bytes of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
 
-const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
+/// Ethernet type of IPv4 (RFC 894).
+pub(crate) const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const TYPE_ARP: [u8; 2] = [0x08, 0x06];
-const PROTOCOL_TCP: u8 = 6;
+/// IP protocol number of TCP.
+pub(crate) const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
 const FLAG_SYN: u8 = 0x02;
 const FLAGS_SYN_ACK_RST: u8 = 0x16;

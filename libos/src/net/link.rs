@@ -8,9 +8,13 @@
 //! its ARP requests for its own addresses, go to a queue that is read back like a device. Only sockets that talk
 //! to an own address pay for the look.
 
+mod line;
 mod one_frame;
+mod segment;
 
-use super::device::{Capabilities, Transmitter};
+pub(crate) use line::Line;
+
+use super::device::{Capabilities, Checksums, Finish, Transmitter};
 use super::frame;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -34,6 +38,10 @@ pub(crate) struct Link {
     address: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
     local: Local,
+    /// What the device leaves to do for a segment that is sent.
+    finish: Finish,
+    /// Changes when the table of neighbours may have changed: paths of connections made before are not used any more.
+    generation: u32,
 }
 
 /// Where the frames of a socket go.
@@ -79,6 +87,11 @@ impl Link {
             address: None,
             gateway: None,
             local: Local { hardware: capabilities.address, address: None, frames: VecDeque::new() },
+            finish: match capabilities.checksums {
+                Checksums::Stack => Finish::Nothing,
+                Checksums::Device => Finish::TcpChecksum,
+            },
+            generation: 0,
         };
         link.set_address(None, None);
         link
@@ -91,6 +104,7 @@ impl Link {
 
     /// Sets or takes away the own address and the gateway.
     pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>) {
+        self.generation = self.generation.wrapping_add(1);
         self.address = address;
         self.gateway = gateway;
         self.local.address = address.map(|own| own.address());
@@ -144,19 +158,12 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
+        if frame::asked_address(frame).is_some_and(|address| self.is_own(address)) {
+            // The interface learns from what is asked of it and answered to it.
+            self.generation = self.generation.wrapping_add(1);
+        }
         let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
         let _ = device.interface.poll_ingress_single(now, &mut device.frames, sockets);
-    }
-
-    /// Asks the one TCP socket in `sockets` for a frame.
-    pub(crate) fn send_segment(
-        &mut self,
-        now: Instant,
-        sockets: &mut SocketSet<'_>,
-        transmitter: &mut impl Transmitter,
-        route: Route,
-    ) -> Egress {
-        self.egress(now, sockets, transmitter, route, Origin::Segment)
     }
 
     /// Asks the one socket in `sockets`, which is not one of TCP, for a frame.

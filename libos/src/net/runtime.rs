@@ -46,26 +46,60 @@ pub(super) enum Attempt<R> {
     Wait,
 }
 
+/// The clock, for those who look at it: reading it is dear.
+#[derive(Clone, Copy)]
+pub(super) struct Clock;
+
+/// How long to wait.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// Until the clock reaches this many ns.
+    Until(u64),
+    /// For so many ns from the first time that there is something to wait for.
+    For(u64),
+}
+
+impl Clock {
+    pub(super) fn now(self) -> Instant {
+        now()
+    }
+}
+
 /// Calls `act` with the shard; starts it if this is the first time.
-pub(super) fn with<R>(act: impl FnOnce(&mut Shard<Card>, Instant) -> R) -> Result<R> {
-    let mut runtime = started()?;
+pub(super) fn with<R>(act: impl FnOnce(&mut Shard<Card>, Clock) -> R) -> Result<R> {
+    let mut runtime = lock();
+    if runtime.is_none() {
+        *runtime = Some(start()?);
+    }
     let shard = &mut runtime.as_mut().expect("it has just been started").shard;
-    Ok(act(shard, now()))
+    Ok(act(shard, Clock))
 }
 
 /// Calls `attempt` until it is done, waiting in between; `None` if the clock reaches `deadline_ns` before.
 pub(super) fn wait_for<R>(
     deadline_ns: u64,
-    mut attempt: impl FnMut(&mut Shard<Card>, Instant, Token) -> Attempt<R>,
+    attempt: impl FnMut(&mut Shard<Card>, Clock, Token) -> Attempt<R>,
 ) -> Result<Option<R>> {
+    wait(Patience::Until(deadline_ns), attempt)
+}
+
+/// Calls `attempt` until it is done, waiting in between; `None` if patience ends before.
+pub(super) fn wait<R>(
+    mut patience: Patience,
+    mut attempt: impl FnMut(&mut Shard<Card>, Clock, Token) -> Attempt<R>,
+) -> Result<Option<R>> {
+    let token = Token::Thread(task::current());
     loop {
-        let token = Token::Thread(task::current());
-        if let Attempt::Done(result) = with(|shard, now| attempt(shard, now, token))? {
+        if let Attempt::Done(result) = with(|shard, clock| attempt(shard, clock, token))? {
             return Ok(Some(result));
         }
-        if deadline_ns != NEVER && clock::now_ns() >= deadline_ns {
-            return Ok(None);
-        }
+        let deadline_ns = match patience {
+            Patience::Until(NEVER) | Patience::For(NEVER) => NEVER,
+            Patience::Until(deadline_ns) if clock::now_ns() >= deadline_ns => return Ok(None),
+            Patience::Until(deadline_ns) => deadline_ns,
+            Patience::For(limit_ns) => clock::now_ns().saturating_add(limit_ns),
+        };
+        patience = Patience::Until(deadline_ns);
         task::block_until(deadline_ns);
     }
 }
@@ -103,16 +137,7 @@ pub(super) fn datagram_capacity() -> usize {
     BufferPlan::for_memory(memory()).large
 }
 
-fn started() -> Result<MutexGuard<'static, Option<Box<Runtime>>>> {
-    let mut runtime = lock();
-    if runtime.is_none() {
-        *runtime = Some(start()?);
-        task::install_poller(&NetworkPoller);
-        exit::before_exit(drain);
-    }
-    Ok(runtime)
-}
-
+#[cold]
 fn start() -> Result<Box<Runtime>> {
     let words: Vec<(String, String)> = env::settings().collect();
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -133,6 +158,8 @@ fn start() -> Result<Box<Runtime>> {
         Source::Dhcp => shard.stack().start_dhcp(now()),
         Source::Given(settings) => shard.stack().configure(Some(&settings)),
     }
+    task::install_poller(&NetworkPoller);
+    exit::before_exit(drain);
     Ok(Box::new(Runtime { shard, woken: Vec::new() }))
 }
 

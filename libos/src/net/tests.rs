@@ -7,4 +7,4 @@ mod names;
 mod services;
 mod sim;
 mod streams;
-mod wire;
+pub(super) mod wire;

@@ -3,7 +3,7 @@
 use super::address::{ToSocketAddrs, each};
 use super::datagram::{DatagramId, Outcome};
 use super::error::Error as NetError;
-use super::runtime::{self, Attempt};
+use super::runtime::{self, Attempt, Patience};
 use super::tcp::{set_timeout, timeout};
 use crate::io::{Error, ErrorKind, Result};
 use crate::task::{self, NEVER};
@@ -166,9 +166,9 @@ impl UdpSocket {
 
     fn send_datagram(&self, bytes: &[u8], address: SocketAddrV4) -> Result<usize> {
         loop {
-            let outcome = runtime::with(|shard, now| {
+            let outcome = runtime::with(|shard, clock| {
                 let (stack, transmitter) = shard.sending().ok_or(NetError::DeviceLost)?;
-                stack.send_datagram(now, self.id, address, bytes, transmitter)
+                stack.send_datagram(clock.now(), self.id, address, bytes, transmitter)
             })??;
             match outcome {
                 Outcome::Sent => return Ok(bytes.len()),
@@ -185,20 +185,18 @@ impl UdpSocket {
         ) -> core::result::Result<Option<(usize, SocketAddrV4)>, NetError>,
     ) -> Result<(usize, SocketAddr)> {
         let is_nonblocking = self.is_nonblocking.load(Ordering::Relaxed);
-        let deadline_ns = match self.read_timeout_ns.load(Ordering::Relaxed) {
-            _ if is_nonblocking => 0,
-            NEVER => NEVER,
-            limit => deadline_after(Duration::from_nanos(limit)),
+        let patience = match self.read_timeout_ns.load(Ordering::Relaxed) {
+            _ if is_nonblocking => Patience::Until(0),
+            limit_ns => Patience::For(limit_ns),
         };
-        let received =
-            runtime::wait_for(deadline_ns, |shard, _, token| match take(shard.stack(), self.id) {
-                Ok(Some(received)) => Attempt::Done(Ok(received)),
-                Ok(None) => {
-                    shard.stack().wait_for_datagram(self.id, token);
-                    Attempt::Wait
-                }
-                Err(error) => Attempt::Done(Err(error)),
-            })?;
+        let received = runtime::wait(patience, |shard, _, token| match take(shard.stack(), self.id) {
+            Ok(Some(received)) => Attempt::Done(Ok(received)),
+            Ok(None) => {
+                shard.stack().wait_for_datagram(self.id, token);
+                Attempt::Wait
+            }
+            Err(error) => Attempt::Done(Err(error)),
+        })?;
         match received {
             Some(received) => {
                 let (length, from) = received?;

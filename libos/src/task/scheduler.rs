@@ -36,7 +36,7 @@ static SCHEDULER: Mutex<Option<Box<Scheduler>>> = Mutex::new(None);
 struct Scheduler {
     threads: Slots<Entry>,
     ready: VecDeque<ThreadId>,
-    sleepers: Timers<u64, (ThreadId, u64)>,
+    sleepers: Timers<u64, ThreadId>,
     running: ThreadId,
     /// The thread that has just ended: its stack is in use until somebody else runs.
     ended: Option<Entry>,
@@ -51,8 +51,11 @@ pub(crate) struct Entry {
     context: Arc<Context>,
     start: Option<Start>,
     state: State,
-    /// Counts how often the thread has blocked: a timer of an earlier time means nothing.
-    blocked: u64,
+    /// When a thread that is blocked runs again by itself.
+    deadline_ns: u64,
+    /// The time of its timer in the heap. It may be earlier than the deadline: then it is set anew when it fires, so
+    /// that a thread that is mostly woken before its time leaves the heap alone.
+    timer_ns: u64,
 }
 
 struct Start(Box<dyn FnOnce() + Send>);
@@ -101,7 +104,14 @@ pub(crate) fn spawn(
     let context = Arc::new(Context::new(stack, run_thread));
     with(|scheduler| {
         let start = Some(Start(start));
-        let entry = Entry { thread: thread.clone(), context, start, state: State::Ready, blocked: 0 };
+        let entry = Entry {
+            thread: thread.clone(),
+            context,
+            start,
+            state: State::Ready,
+            deadline_ns: NEVER,
+            timer_ns: NEVER,
+        };
         let id = scheduler.threads.insert(entry);
         thread.set_id(id);
         scheduler.ready.push_back(id);
@@ -112,8 +122,11 @@ pub(crate) fn spawn(
 /// Blocks the running thread until somebody [`wake`]s it or the clock reaches `deadline_ns`. May return early.
 pub(crate) fn block_until(deadline_ns: u64) {
     process::heed_stop();
-    with(|scheduler| scheduler.block(deadline_ns));
-    run_others();
+    let next = with(|scheduler| {
+        scheduler.block(deadline_ns);
+        scheduler.next()
+    });
+    run_others(next);
 }
 
 /// Lets the others run first.
@@ -128,7 +141,7 @@ pub(crate) fn yield_now() {
     if is_alone {
         idle::poll();
     }
-    run_others();
+    run_others(with(Scheduler::next));
 }
 
 /// Lets a blocked thread run again. One that runs, or has ended, stays as it is.
@@ -162,10 +175,9 @@ pub(super) fn is_somebody_ready() -> bool {
     with(|scheduler| !scheduler.ready.is_empty())
 }
 
-/// Runs the others until the running thread may go on.
-fn run_others() {
+/// Runs the others, `next` first, until the running thread may go on.
+fn run_others(mut next: Next) {
     loop {
-        let next = with(Scheduler::next);
         match next {
             Next::Asker => return,
             Next::Other { from, to } => {
@@ -176,6 +188,7 @@ fn run_others() {
             Next::IdleWork => idle::poll(),
             Next::Nobody => idle::wait(),
         }
+        next = with(Scheduler::next);
     }
 }
 
@@ -222,7 +235,14 @@ impl Scheduler {
         let mut threads = Slots::new();
         let thread = Thread::new(Some("main"));
         let context = Arc::new(Context::running());
-        let entry = Entry { thread: thread.clone(), context, start: None, state: State::Running, blocked: 0 };
+        let entry = Entry {
+            thread: thread.clone(),
+            context,
+            start: None,
+            state: State::Running,
+            deadline_ns: NEVER,
+            timer_ns: NEVER,
+        };
         let running = threads.insert(entry);
         thread.set_id(running);
         Box::new(Self {
@@ -245,15 +265,15 @@ impl Scheduler {
     }
 
     fn block(&mut self, deadline_ns: u64) {
-        let running = self.running;
-        let entry = self.entry_mut(running);
+        let id = self.running;
+        let entry = self.entry_mut(id);
         entry.state = State::Blocked;
-        entry.blocked += 1;
-        let timer = (running, entry.blocked);
-        if deadline_ns != NEVER {
-            self.sleepers.add(deadline_ns, timer);
+        entry.deadline_ns = deadline_ns;
+        if deadline_ns < entry.timer_ns {
+            entry.timer_ns = deadline_ns;
+            self.sleepers.add(deadline_ns, id);
+            self.tidy_sleepers();
         }
-        self.tidy_sleepers();
     }
 
     fn wake(&mut self, id: ThreadId) {
@@ -286,20 +306,25 @@ impl Scheduler {
     }
 
     fn fire_sleepers(&mut self, now_ns: u64) -> u64 {
-        while let Some((id, blocked)) = self.sleepers.pop_due(now_ns) {
-            if self.threads.get(id).is_some_and(|entry| entry.blocked == blocked) {
+        while let Some((at, id)) = self.sleepers.pop_due(now_ns) {
+            // Another timer of the thread, or of one that is gone, means nothing.
+            let Some(entry) = self.threads.get_mut(id).filter(|entry| entry.timer_ns == at) else { continue };
+            entry.timer_ns = NEVER;
+            if entry.state == State::Blocked && entry.deadline_ns <= now_ns {
                 self.wake(id);
+            } else if entry.state == State::Blocked && entry.deadline_ns != NEVER {
+                entry.timer_ns = entry.deadline_ns;
+                self.sleepers.add(entry.deadline_ns, id);
             }
         }
         self.sleepers.next().unwrap_or(NEVER)
     }
 
-    /// Drops timers of those who were woken before.
+    /// Drops timers that mean nothing any more.
     fn tidy_sleepers(&mut self) {
         if self.sleepers.len() > 2 * self.threads.len() + 64 {
             let threads = &self.threads;
-            self.sleepers
-                .retain(|(id, blocked)| threads.get(id).is_some_and(|entry| entry.blocked == blocked));
+            self.sleepers.retain(|at, id| threads.get(id).is_some_and(|entry| entry.timer_ns == at));
         }
     }
 

@@ -200,7 +200,7 @@ impl Stack {
             if connection.phase == Phase::Lingering && listener.is_some() {
                 self.recycle(id);
             } else {
-                self.link.ingress(now, frame, &mut connection.sockets, transmitter, route);
+                self.link.take_segment(now, frame, &mut connection.line, transmitter);
                 self.mark(id);
                 return self.settle(id, Cause::Segment);
             }
@@ -281,7 +281,7 @@ impl Stack {
             .socket_mut()
             .listen(endpoint)
             .expect("a renewed socket is closed, and no listener has port 0");
-        self.link.ingress(now, frame, &mut connection.sockets, transmitter, route);
+        self.link.take_segment(now, frame, &mut connection.line, transmitter);
         if connection.socket().state() != State::SynReceived {
             return self.put_away(connection);
         }

@@ -34,7 +34,7 @@ impl Stack {
     /// Sends what is due.
     pub(crate) fn send_due(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
         self.poll_services(now, transmitter);
-        while let Some(id) = self.timers.pop_due(now) {
+        while let Some((_, id)) = self.timers.pop_due(now) {
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.timer = None;
                 self.mark(id);
@@ -48,7 +48,7 @@ impl Stack {
         self.dirty_spare = list;
         if self.timers.len() > self.connections.len() + STALE_TIMERS {
             let connections = &self.connections;
-            self.timers.retain(|id| connections.get(id).is_some());
+            self.timers.retain(|_, id| connections.get(id).is_some());
         }
     }
 
@@ -96,13 +96,13 @@ impl Stack {
         }
         let mut turn = Turn::More;
         for _ in 0..BURST {
-            let egress = self.link.send_segment(now, &mut connection.sockets, transmitter, connection.route);
+            let egress = self.link.send_segment(now, connection.tuple, &mut connection.line, transmitter);
             let next = match egress {
                 Egress::Full => {
                     turn = Turn::Full;
                     break;
                 }
-                _ => self.link.deadline(now, &connection.sockets),
+                _ => self.link.segment_deadline(now, &connection.line),
             };
             match egress {
                 Egress::Sent if next.is_some_and(|next| next <= now) => {}

@@ -4,7 +4,7 @@ use crate::io::{ErrorKind, Read, Result, Write};
 use crate::net::address::{ToSocketAddrs, each};
 use crate::net::connection::{Connection, ConnectionId, Received};
 use crate::net::error::Error as NetError;
-use crate::net::runtime::{self, Attempt};
+use crate::net::runtime::{self, Attempt, Patience};
 use crate::net::stack::Progress;
 use crate::readiness::Readiness;
 use crate::task::NEVER;
@@ -173,12 +173,11 @@ impl TcpStream {
     ) -> Result<R> {
         let id = self.inner.id;
         let is_nonblocking = self.inner.is_nonblocking.load(Ordering::Relaxed);
-        let deadline_ns = match timeout_ns.load(Ordering::Relaxed) {
-            _ if is_nonblocking => 0,
-            NEVER => NEVER,
-            limit => deadline_after(Duration::from_nanos(limit)),
+        let patience = match timeout_ns.load(Ordering::Relaxed) {
+            _ if is_nonblocking => Patience::Until(0),
+            limit_ns => Patience::For(limit_ns),
         };
-        let outcome = runtime::wait_for(deadline_ns, |shard, _, token| {
+        let outcome = runtime::wait(patience, |shard, _, token| {
             let stack = shard.stack();
             match stack.with_connection(id, &mut attempt) {
                 Ok(Ok(Some(result))) => {

@@ -1,0 +1,136 @@
+//! The way of one TCP connection through the interface: short where it can be, by way of the whole stack where not.
+//!
+//! Short means that the headers are read and written by [`segment`](super::segment) and the socket is called directly.
+//! That takes the Ethernet address of the next hop, which is remembered as long as the table of neighbours does not
+//! change, and for a few seconds at most. Without it, for an own address, and for unusual headers, frames pass the
+//! whole stack, which also finds the next hop and keeps its entry in the table fresh.
+
+use super::segment::{self, Path};
+use super::{Egress, Link, Origin, Route};
+use crate::net::device::Transmitter;
+use crate::net::frame::Tuple;
+use alloc::vec::Vec;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::Socket;
+use smoltcp::time::Instant;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpRepr, TcpRepr};
+
+/// A TCP socket, alone in a socket set, and where its frames go.
+#[derive(Debug)]
+pub(crate) struct Line {
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    route: Route,
+    path: Option<Path>,
+}
+
+/// The device has no room.
+struct Full;
+
+impl Line {
+    pub(crate) fn new(socket: Socket<'static>) -> Self {
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Self { sockets, handle, route: Route::Wire, path: None }
+    }
+
+    /// Forgets all about the last connection.
+    pub(crate) fn renew(&mut self, route: Route) {
+        // A fresh place in the set forgets which neighbour the old connection waited for.
+        let socket = self.sockets.remove(self.handle);
+        self.handle = self.sockets.add(socket);
+        self.route = route;
+        self.path = None;
+    }
+
+    pub(crate) fn socket(&self) -> &Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+impl Link {
+    /// Hands the frame with a segment for the socket of `line` to it. Replies go out at once.
+    pub(crate) fn take_segment(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        line: &mut Line,
+        transmitter: &mut impl Transmitter,
+    ) {
+        let Line { sockets, handle, route, path } = line;
+        if let Some(path) = path
+            && path.is_valid(self.generation, now)
+            && let Some((ip, segment)) = segment::read(self.local.hardware, frame)
+        {
+            let socket = sockets.get_mut(*handle);
+            if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment)
+                && transmitter.has_room()
+            {
+                self.transmit(path, &ip, &reply, transmitter);
+            }
+        } else {
+            self.ingress(now, frame, sockets, transmitter, *route);
+        }
+    }
+
+    /// Asks the socket of `line`, which is for the connection `tuple`, for a segment.
+    pub(crate) fn send_segment(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        line: &mut Line,
+        transmitter: &mut impl Transmitter,
+    ) -> Egress {
+        if !line.path.as_ref().is_some_and(|path| path.is_valid(self.generation, now)) {
+            line.path = self.path(now, tuple, line.route);
+        }
+        let Line { sockets, handle, route, path } = line;
+        let Some(path) = path else {
+            return self.egress(now, sockets, transmitter, *route, Origin::Segment);
+        };
+        let mut egress = Egress::Nothing;
+        let finish = self.finish;
+        let socket = sockets.get_mut(*handle);
+        let outcome = self.interface.dispatch_segment(now, socket, |_, ip, segment| {
+            if !transmitter.has_room() {
+                return Err(Full);
+            }
+            egress = Egress::Sent;
+            transmitter.transmit(segment::frame_length(segment), finish, |frame| {
+                path.write(ip.hop_limit(), segment, finish, frame);
+            });
+            Ok(())
+        });
+        outcome.map_or(Egress::Full, |()| egress)
+    }
+
+    /// Returns when the socket of `line` wants to be asked for a segment.
+    pub(crate) fn segment_deadline(&mut self, now: Instant, line: &Line) -> Option<Instant> {
+        match &line.path {
+            Some(_) => self.interface.segment_poll_at(now, line.socket()),
+            None => self.deadline(now, &line.sockets),
+        }
+    }
+
+    fn path(&self, now: Instant, tuple: Tuple, route: Route) -> Option<Path> {
+        if route == Route::Local {
+            return None;
+        }
+        match self.interface.next_hop(now, &IpAddress::Ipv4(tuple.remote))? {
+            HardwareAddress::Ethernet(next) => {
+                Some(Path::new(self.local.hardware, next.0, tuple, self.generation, now))
+            }
+        }
+    }
+
+    fn transmit(&self, path: &Path, ip: &IpRepr, segment: &TcpRepr<'_>, transmitter: &mut impl Transmitter) {
+        let finish = self.finish;
+        transmitter.transmit(segment::frame_length(segment), finish, |frame| {
+            path.write(ip.hop_limit(), segment, finish, frame);
+        });
+    }
+}
