@@ -4,10 +4,11 @@ use super::error::Error;
 use super::frame::Tuple;
 use super::link::{Line, Route};
 use super::listener::ListenerId;
-use crate::readiness::{Readiness, Waiters};
+use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Id;
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::mem;
 use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
@@ -134,6 +135,25 @@ impl Connection {
     pub(crate) fn is_over(&self) -> bool {
         // An aborted socket keeps its ends until its reset has been sent.
         self.socket().state() == State::Closed && self.socket().local_endpoint().is_none()
+    }
+
+    /// Wakes those who waited for what a segment brought, if the connection is open and stays so; else `false`, and
+    /// [`observe`](Self::observe) and [`readiness`](Self::readiness) tell what there is to do.
+    pub(crate) fn goes_on(&mut self, woken: &mut Vec<Token>) -> bool {
+        let socket = self.line.socket_mut();
+        if self.phase != Phase::Open || socket.state() != State::Established {
+            return false;
+        }
+        if socket.send_queue() == 0 {
+            socket.set_timeout(None);
+        }
+        if !self.waiters.is_empty() {
+            let mut ready = Readiness::empty();
+            ready.set(Readiness::READABLE, socket.can_recv());
+            ready.set(Readiness::WRITABLE, socket.can_send());
+            self.waiters.wake(ready, woken);
+        }
+        true
     }
 
     /// Notes what the last segment or timer did to the socket.

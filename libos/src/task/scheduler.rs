@@ -15,6 +15,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use services::memory;
 use services::memory::stack::{MINIMUM_BYTES, Stack};
 use spin::Mutex;
@@ -31,6 +32,10 @@ const SPARE_STACKS: usize = 32;
 pub(crate) type ThreadId = Id<Entry>;
 
 static SCHEDULER: Mutex<Option<Box<Scheduler>>> = Mutex::new(None);
+/// The number of the running thread, for all who only want to know that; the main thread's is 0.
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+/// Whether a thread has ended whose stack nobody has cleared away.
+static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// The threads and who runs next.
 struct Scheduler {
@@ -81,7 +86,7 @@ enum Next {
 
 /// Returns the number of the running thread.
 pub(crate) fn current() -> ThreadId {
-    with(|scheduler| scheduler.running)
+    ThreadId::from_bits(RUNNING.load(Ordering::Relaxed))
 }
 
 /// Calls `look` with the running thread.
@@ -152,6 +157,7 @@ pub(crate) fn wake(id: ThreadId) {
 /// Ends the running thread.
 pub(crate) fn exit_current() -> ! {
     with(|scheduler| scheduler.ended = scheduler.threads.remove(scheduler.running));
+    HAS_ENDED.store(true, Ordering::Relaxed);
     loop {
         let next = with(Scheduler::next);
         match next {
@@ -214,6 +220,14 @@ fn stack(bytes: usize, name: &str) -> Result<Memory, memory::Error> {
 
 /// Takes the stack of the thread that has ended last, now that somebody else runs.
 fn clear_away() {
+    if HAS_ENDED.load(Ordering::Relaxed) {
+        HAS_ENDED.store(false, Ordering::Relaxed);
+        recover_stack();
+    }
+}
+
+#[cold]
+fn recover_stack() {
     let ended = with(|scheduler| scheduler.ended.take());
     let Some(Entry { context, .. }) = ended else { return };
     if let Ok(context) = Arc::try_unwrap(context)
@@ -226,11 +240,15 @@ fn clear_away() {
 
 fn with<R>(act: impl FnOnce(&mut Scheduler) -> R) -> R {
     let mut scheduler = SCHEDULER.lock();
-    act(scheduler.get_or_insert_with(Scheduler::new))
+    if scheduler.is_none() {
+        *scheduler = Some(Scheduler::new());
+    }
+    act(scheduler.as_mut().expect("it has just been made"))
 }
 
 impl Scheduler {
     /// Adopts the running thread as the main thread.
+    #[cold]
     fn new() -> Box<Self> {
         let mut threads = Slots::new();
         let thread = Thread::new(Some("main"));
@@ -244,6 +262,7 @@ impl Scheduler {
             timer_ns: NEVER,
         };
         let running = threads.insert(entry);
+        debug_assert_eq!(running.to_bits(), 0, "the main thread is the first");
         thread.set_id(running);
         Box::new(Self {
             threads,
@@ -302,6 +321,7 @@ impl Scheduler {
         let from = self.threads.get(self.running).map(|entry| entry.context.clone());
         let to = self.entry(id).context.clone();
         self.running = id;
+        RUNNING.store(id.to_bits(), Ordering::Relaxed);
         Next::Other { from, to }
     }
 

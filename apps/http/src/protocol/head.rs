@@ -2,7 +2,8 @@
 
 use crate::MAX_HEAD;
 use crate::answer::{Framing, Persistence, Status};
-use httparse::{EMPTY_HEADER, Error, Header, Request};
+use core::mem::MaybeUninit;
+use httparse::{Error, Header, Request};
 
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 32;
@@ -77,9 +78,9 @@ impl Method {
 
 /// Reads the head of a request at the beginning of `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut request = Request::new(&mut headers);
-    match request.parse(bytes) {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut request = Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) if length > MAX_HEAD => Parsed::Bad(Status::HeadTooLarge),
         Ok(httparse::Status::Complete(length)) => match understand(&request, length) {
             Ok(head) => Parsed::Whole(head),

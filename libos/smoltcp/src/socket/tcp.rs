@@ -2333,7 +2333,17 @@ impl<'a> Socket<'a> {
         }
     }
 
+    #[inline]
     fn seq_to_transmit(&self, cx: &mut Context) -> bool {
+        // When all that is queued has been sent, and there is no SYN or FIN to send in this state,
+        // windows and sizes need not be looked at.
+        let is_all_sent = matches!(self.state, State::Established | State::CloseWait)
+            && self.remote_last_seq == self.local_seq_no + self.tx_buffer.len()
+            && !self.pending_fast_retransmit;
+        !is_all_sent && self.unsent_seq_to_transmit(cx)
+    }
+
+    fn unsent_seq_to_transmit(&self, cx: &mut Context) -> bool {
         // Fast retransmits should always send, even if later congestion checks would disallow
         if self.pending_fast_retransmit && !self.tx_buffer.is_empty() {
             return true;

@@ -201,7 +201,13 @@ impl Stack {
                 self.recycle(id);
             } else {
                 self.link.take_segment(now, frame, &mut connection.line, transmitter);
-                self.mark(id);
+                if !connection.is_dirty {
+                    connection.is_dirty = true;
+                    self.dirty.push(id);
+                }
+                if connection.goes_on(&mut self.woken) {
+                    return;
+                }
                 return self.settle(id, Cause::Segment);
             }
         }

@@ -153,8 +153,10 @@ impl<M: DmaMemory> Virtqueue<M> {
     ///
     /// [`QueueError::Full`] if there are fewer free descriptors than buffers, [`QueueError::EmptyChain`] for none.
     pub fn add(&mut self, buffers: &[Buffer], token: u16) -> Result<(), QueueError> {
-        if buffers.is_empty() {
-            return Err(QueueError::EmptyChain);
+        match buffers {
+            [] => return Err(QueueError::EmptyChain),
+            [buffer] => return self.add_one(*buffer, token),
+            _ => {}
         }
         let count = u16::try_from(buffers.len()).map_err(|_| QueueError::Full)?;
         if count > self.free_count {
@@ -166,11 +168,32 @@ impl<M: DmaMemory> Virtqueue<M> {
             writable = writable.saturating_add(self.write_descriptor(buffer, position == count));
         }
         self.free_count -= count;
-        self.in_flight += 1;
         let record = &mut self.chains[usize::from(head)];
         (record.count, record.token, record.writable) = (count, token, writable);
-        self.shared.store_u16(self.layout.available_entry(self.available), head);
-        self.available = self.available.wrapping_add(1);
+        self.make_available(head);
+        Ok(())
+    }
+
+    /// Adds a chain of one buffer, as [`add`](Self::add) does: what every frame comes down to.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Full`] if no descriptor is free.
+    #[inline]
+    pub fn add_one(&mut self, buffer: Buffer, token: u16) -> Result<(), QueueError> {
+        let head = self.free;
+        let Some(record) = self.chains.get_mut(usize::from(head)) else { return Err(QueueError::Full) };
+        let (flags, writable) = match buffer.direction {
+            Direction::ToDevice => (0, 0),
+            Direction::FromDevice => (DESCRIPTOR_WRITE, buffer.length),
+        };
+        self.free = record.next;
+        *record = Descriptor { next: record.next, count: 1, token, writable };
+        self.free_count -= 1;
+        let place = self.layout.descriptor(head);
+        self.shared.store_u64(place, buffer.bus.0);
+        self.shared.store_u64(place + 8, u64::from(buffer.length) | flags << 32);
+        self.make_available(head);
         Ok(())
     }
 
@@ -207,13 +230,24 @@ impl<M: DmaMemory> Virtqueue<M> {
         let head = self.shared.load_u32(entry);
         let written = self.shared.load_u32(entry + 4);
         self.used_seen = self.used_seen.wrapping_add(1);
-        let record = self.in_flight_at(head)?;
-        let head = u16::try_from(head).map_err(|_| QueueError::NotInFlight)?;
-        self.release(head);
-        if written > record.writable {
-            return Err(QueueError::LengthTooLong { token: record.token });
+        let (Ok(head), Some(record)) = (u16::try_from(head), self.chains.get_mut(head as usize)) else {
+            return Err(QueueError::NotInFlight);
+        };
+        let Descriptor { count, token, writable, .. } = *record;
+        if count == 1 {
+            (record.count, record.next) = (0, self.free);
+            self.free = head;
+            self.free_count += 1;
+            self.in_flight -= 1;
+        } else if count == 0 {
+            return Err(QueueError::NotInFlight);
+        } else {
+            self.release(head);
         }
-        Ok(Some(Completion { token: record.token, written }))
+        if written > writable {
+            return Err(QueueError::LengthTooLong { token });
+        }
+        Ok(Some(Completion { token, written }))
     }
 
     /// Tells whether completions wait, without taking one.
@@ -254,6 +288,13 @@ impl<M: DmaMemory> Virtqueue<M> {
         self.has_completions()
     }
 
+    /// Writes the next entry of the available ring.
+    fn make_available(&mut self, head: u16) {
+        self.in_flight += 1;
+        self.shared.store_u16(self.layout.available_entry(self.available), head);
+        self.available = self.available.wrapping_add(1);
+    }
+
     /// Reads the used index, and tells whether it has moved.
     fn look(&mut self) -> Result<bool, QueueError> {
         let index = self.shared.load_index(self.layout.used_index());
@@ -262,11 +303,6 @@ impl<M: DmaMemory> Virtqueue<M> {
         }
         self.used_known = index;
         Ok(index != self.used_seen)
-    }
-
-    fn in_flight_at(&self, head: u32) -> Result<Descriptor, QueueError> {
-        let record = self.chains.get(head as usize).filter(|record| record.count > 0);
-        record.copied().ok_or(QueueError::NotInFlight)
     }
 
     /// Writes the first free descriptor, takes it off the free list, and returns how much the device may write there.

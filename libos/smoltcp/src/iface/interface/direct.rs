@@ -16,6 +16,7 @@ impl Interface {
     /// lengths and checksums, and that its addresses are unicast. A segment that is not for
     /// `socket` is answered with a reset, as one for no socket of a set is.
     #[cfg(feature = "socket-tcp")]
+    #[inline]
     pub fn process_segment(
         &mut self,
         timestamp: Instant,
@@ -36,6 +37,7 @@ impl Interface {
     /// # Errors
     /// If `emit` fails its error is returned and the socket stays as if it had not been asked.
     #[cfg(feature = "socket-tcp")]
+    #[inline]
     pub fn dispatch_segment<E>(
         &mut self,
         timestamp: Instant,
@@ -51,6 +53,7 @@ impl Interface {
     /// Return when `socket` wants to be asked for a segment, as [`Interface::poll_at`] does for a
     /// set of sockets.
     #[cfg(feature = "socket-tcp")]
+    #[inline]
     pub fn segment_poll_at(
         &mut self,
         timestamp: Instant,

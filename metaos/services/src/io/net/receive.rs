@@ -109,7 +109,7 @@ impl Receiver {
 
     fn post(&mut self, index: u16) -> Result<(), QueueError> {
         let buffer = self.buffer(index);
-        self.queue.rings.add(&[buffer], index)
+        self.queue.rings.add_one(buffer, index)
     }
 
     fn buffer(&self, index: u16) -> Buffer {
@@ -147,7 +147,7 @@ impl DerefMut for Frame<'_> {
 
 impl Drop for Frame<'_> {
     fn drop(&mut self) {
-        let outcome = self.queue.rings.add(&[self.buffer], self.token);
+        let outcome = self.queue.rings.add_one(self.buffer, self.token);
         debug_assert!(outcome.is_ok(), "the descriptor that brought the frame is free");
     }
 }

@@ -63,7 +63,7 @@ impl Transmitter {
         self.fault = self
             .queue
             .rings
-            .add(&[Buffer { bus, length: bytes, direction: Direction::ToDevice }], index)
+            .add_one(Buffer { bus, length: bytes, direction: Direction::ToDevice }, index)
             .err();
         Some(outcome)
     }
