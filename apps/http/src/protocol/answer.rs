@@ -47,21 +47,40 @@ pub enum Framing {
     HeadOnly,
 }
 
-impl Status {
-    const fn line(self) -> &'static str {
-        match self {
-            Self::Ok => "200 OK",
-            Self::BadRequest => "400 Bad Request",
-            Self::NotFound => "404 Not Found",
-            Self::MethodNotAllowed => "405 Method Not Allowed",
-            Self::LengthRequired => "411 Length Required",
-            Self::HeadTooLarge => "431 Request Header Fields Too Large",
-            Self::NotImplemented => "501 Not Implemented",
-            Self::Unavailable => "503 Service Unavailable",
-            Self::VersionNotSupported => "505 HTTP Version Not Supported",
-        }
-    }
+macro_rules! openings {
+    ($($status:ident $line:literal)*) => {
+        impl Status {
+            const fn line(self) -> &'static str {
+                match self {
+                    $(Self::$status => $line,)*
+                }
+            }
 
+            /// Returns what every answer of this status starts with, in one piece.
+            const fn opening(self) -> &'static str {
+                match self {
+                    $(Self::$status => {
+                        concat!("HTTP/1.1 ", $line, "\r\nServer: metaos\r\nContent-Type: ")
+                    })*
+                }
+            }
+        }
+    };
+}
+
+openings! {
+    Ok "200 OK"
+    BadRequest "400 Bad Request"
+    NotFound "404 Not Found"
+    MethodNotAllowed "405 Method Not Allowed"
+    LengthRequired "411 Length Required"
+    HeadTooLarge "431 Request Header Fields Too Large"
+    NotImplemented "501 Not Implemented"
+    Unavailable "503 Service Unavailable"
+    VersionNotSupported "505 HTTP Version Not Supported"
+}
+
+impl Status {
     /// Appends an answer of this status with a line of text that says the same. `allow` names the methods that the
     /// place allows, for 405.
     pub(crate) fn append(
@@ -91,9 +110,7 @@ pub(crate) fn append_head(
     output: &mut Vec<u8>,
 ) {
     let mut text = Text(output);
-    text.push("HTTP/1.1 ");
-    text.push(status.line());
-    text.push("\r\nServer: metaos\r\nContent-Type: ");
+    text.push(status.opening());
     text.push(kind);
     text.push("\r\nContent-Length: ");
     text.push_number(length);

@@ -2,8 +2,7 @@
 
 use crate::MAX_HEAD;
 use crate::answer::{Framing, Persistence, Status};
-use core::mem::MaybeUninit;
-use httparse::{Error, Header, Request};
+use crate::lines::{Field, Lines, RequestLine, Stop};
 
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 32;
@@ -78,84 +77,106 @@ impl Method {
 
 /// Reads the head of a request at the beginning of `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut request = Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(httparse::Status::Complete(length)) if length > MAX_HEAD => Parsed::Bad(Status::HeadTooLarge),
-        Ok(httparse::Status::Complete(length)) => match understand(&request, length) {
-            Ok(head) => Parsed::Whole(head),
-            Err(status) => Parsed::Bad(status),
-        },
-        Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => Parsed::Bad(Status::HeadTooLarge),
-        Ok(httparse::Status::Partial) => Parsed::Incomplete,
-        Err(Error::TooManyHeaders) => Parsed::Bad(Status::HeadTooLarge),
-        Err(Error::Version) => Parsed::Bad(Status::VersionNotSupported),
-        Err(_) => Parsed::Bad(Status::BadRequest),
+    match read(bytes) {
+        Ok(head) if head.length > MAX_HEAD => Parsed::Bad(Status::HeadTooLarge),
+        Ok(head) => Parsed::Whole(head),
+        Err(Failure::Stop(Stop::Incomplete)) if bytes.len() > MAX_HEAD => Parsed::Bad(Status::HeadTooLarge),
+        Err(Failure::Stop(Stop::Incomplete)) => Parsed::Incomplete,
+        Err(Failure::Stop(Stop::Bad)) => Parsed::Bad(Status::BadRequest),
+        Err(Failure::Stop(Stop::Version)) => Parsed::Bad(Status::VersionNotSupported),
+        Err(Failure::Refused(status)) => Parsed::Bad(status),
     }
 }
 
-fn understand(request: &Request<'_, '_>, length: usize) -> Result<Head, Status> {
-    let is_new = request.version == Some(1);
+/// Why a head is not answered in kind.
+enum Failure {
+    /// There is none, or not all of it.
+    Stop(Stop),
+    /// It asks for what cannot be.
+    Refused(Status),
+}
+
+fn read(bytes: &[u8]) -> Result<Head, Failure> {
+    let mut lines = Lines::new(bytes);
+    let RequestLine { method: name, target, minor } = lines.request_line()?;
+    let is_new = minor == 1;
     let mut head = Head {
-        length,
-        method: method(request.method.unwrap_or_default()),
-        place: place(request.path.unwrap_or_default()),
+        length: 0,
+        method: method(name),
+        place: place(target),
         persistence: if is_new { Persistence::KeepAlive } else { Persistence::Close },
         body: None,
         expectation: Expectation::None,
     };
+    let mut refusal = None;
     let mut hosts = 0;
-    for header in request.headers.iter() {
-        hosts += usize::from(header.name.eq_ignore_ascii_case("host"));
-        read_header(header, is_new, &mut head)?;
+    let mut count = 0;
+    while let Some(field) = lines.field()? {
+        count += 1;
+        if count > MAX_HEADERS {
+            return Err(Failure::Refused(Status::HeadTooLarge));
+        }
+        // What is wrong with a whole head is said when it is whole.
+        refusal = refusal.or(read_field(&field, is_new, &mut hosts, &mut head).err());
     }
+    head.length = bytes.len() - lines.rest().len();
     // RFC 9112, 3.2.
-    if hosts > 1 || (is_new && hosts == 0) { Err(Status::BadRequest) } else { Ok(head) }
+    let is_bad = hosts > 1 || (is_new && hosts == 0);
+    match refusal.or(is_bad.then_some(Status::BadRequest)) {
+        Some(status) if head.length <= MAX_HEAD => Err(Failure::Refused(status)),
+        _ => Ok(head),
+    }
 }
 
-fn read_header(header: &Header<'_>, is_new: bool, head: &mut Head) -> Result<(), Status> {
-    let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-    if is("connection") {
-        if has_word(header.value, "close") {
-            head.persistence = Persistence::Close;
-        } else if !is_new && has_word(header.value, "keep-alive") {
-            head.persistence = Persistence::KeepAliveSaid;
+fn read_field(field: &Field<'_>, is_new: bool, hosts: &mut u32, head: &mut Head) -> Result<(), Status> {
+    match field.name.len() {
+        4 if field.is(b"host") => *hosts += 1,
+        6 if field.is(b"expect") => {
+            if is_new && has_word(field.value, "100-continue") {
+                head.expectation = Expectation::Continue;
+            }
         }
-    } else if is("content-length") {
-        let length = length(header.value).ok_or(Status::BadRequest)?;
-        // Two that differ are how requests are smuggled (RFC 9112, 6.3).
-        if head.body.is_some_and(|other| other != length) {
-            return Err(Status::BadRequest);
+        10 if field.is(b"connection") => {
+            if has_word(field.value, "close") {
+                head.persistence = Persistence::Close;
+            } else if !is_new && has_word(field.value, "keep-alive") {
+                head.persistence = Persistence::KeepAliveSaid;
+            }
         }
-        head.body = Some(length);
-    } else if is("transfer-encoding") {
-        return Err(Status::NotImplemented);
-    } else if is("expect") && is_new && has_word(header.value, "100-continue") {
-        head.expectation = Expectation::Continue;
+        14 if field.is(b"content-length") => {
+            let length = length(field.value).ok_or(Status::BadRequest)?;
+            // Two that differ are how requests are smuggled (RFC 9112, 6.3).
+            if head.body.is_some_and(|other| other != length) {
+                return Err(Status::BadRequest);
+            }
+            head.body = Some(length);
+        }
+        17 if field.is(b"transfer-encoding") => return Err(Status::NotImplemented),
+        _ => {}
     }
     Ok(())
 }
 
-fn method(name: &str) -> Method {
+fn method(name: &[u8]) -> Method {
     match name {
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "PUT" => Method::Put,
-        "POST" => Method::Post,
+        b"GET" => Method::Get,
+        b"HEAD" => Method::Head,
+        b"PUT" => Method::Put,
+        b"POST" => Method::Post,
         _ => Method::Other,
     }
 }
 
-fn place(target: &str) -> Place {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+fn place(target: &[u8]) -> Place {
+    if target == b"/" {
+        return Place::Root;
+    }
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or(target);
     match path {
-        "/" => Place::Root,
-        "/stats" => Place::Stats,
-        "/sink" => Place::Sink,
-        _ => path
-            .strip_prefix("/bytes/")
-            .and_then(|count| length(count.as_bytes()))
-            .map_or(Place::Nowhere, Place::Bytes),
+        b"/" => Place::Root,
+        b"/stats" => Place::Stats,
+        b"/sink" => Place::Sink,
+        _ => path.strip_prefix(b"/bytes/").and_then(length).map_or(Place::Nowhere, Place::Bytes),
     }
 }
 
@@ -169,4 +190,10 @@ fn length(text: &[u8]) -> Option<u64> {
 
 fn has_word(list: &[u8], word: &str) -> bool {
     list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
 }

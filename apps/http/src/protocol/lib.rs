@@ -11,6 +11,7 @@ extern crate alloc;
 mod answer;
 mod checksum;
 mod head;
+mod lines;
 mod session;
 
 pub use answer::{Framing, Persistence, Status};
