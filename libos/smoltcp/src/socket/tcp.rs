@@ -2459,6 +2459,7 @@ impl<'a> Socket<'a> {
     /// more data can be sent. According to the Linux kernel implementation, "significant" means
     /// doubling the receive window. The Linux kernel implementation can be found at
     /// <https://elixir.bootlin.com/linux/v6.9.9/source/net/ipv4/tcp.c#L1472>.
+    #[inline]
     fn window_to_update(&self) -> bool {
         match self.state {
             State::SynSent
@@ -2480,6 +2481,17 @@ impl<'a> Socket<'a> {
     pub(crate) fn dispatch<F, E>(&mut self, cx: &mut Context, emit: F) -> Result<(), E>
     where
         F: FnOnce(&mut Context, PacketMeta, (IpRepr, TcpRepr)) -> Result<(), E>,
+    {
+        self.dispatch_ref(cx, |cx, meta, ip_repr, repr| {
+            emit(cx, meta, (ip_repr.clone(), *repr))
+        })
+    }
+
+    /// As [`Self::dispatch`], for who needs no copy of the representations.
+    #[inline]
+    pub(crate) fn dispatch_ref<F, E>(&mut self, cx: &mut Context, emit: F) -> Result<(), E>
+    where
+        F: FnOnce(&mut Context, PacketMeta, &IpRepr, &TcpRepr) -> Result<(), E>,
     {
         if self.tuple.is_none() {
             return Ok(());
@@ -2848,7 +2860,7 @@ impl<'a> Socket<'a> {
         // to not waste time waiting for the retransmit timer on packets that we know
         // for sure will not be successfully transmitted.
         ip_repr.set_payload_len(repr.buffer_len());
-        emit(cx, packet_meta, (ip_repr, repr))?;
+        emit(cx, packet_meta, &ip_repr, &repr)?;
 
         // We've sent something, whether useful data or a keep-alive packet, so rewind
         // the keep-alive timer.

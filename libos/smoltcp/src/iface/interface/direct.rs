@@ -45,8 +45,8 @@ impl Interface {
         emit: impl FnOnce(PacketMeta, &IpRepr, &TcpRepr<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.inner.now = timestamp;
-        socket.dispatch(&mut self.inner, |_, meta, (ip_repr, tcp_repr)| {
-            emit(meta, &ip_repr, &tcp_repr)
+        socket.dispatch_ref(&mut self.inner, |_, meta, ip_repr, tcp_repr| {
+            emit(meta, ip_repr, tcp_repr)
         })
     }
 
