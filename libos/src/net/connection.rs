@@ -105,10 +105,12 @@ impl Connection {
         self.failure = None;
     }
 
+    #[inline]
     pub(crate) fn socket(&self) -> &Socket<'static> {
         self.line.socket()
     }
 
+    #[inline]
     pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.line.socket_mut()
     }
@@ -186,10 +188,11 @@ impl Connection {
         &mut self,
         read: impl FnOnce(&mut [u8]) -> (usize, R),
     ) -> Result<Received<R>, Error> {
-        if !self.socket().can_recv() && self.socket().may_recv() {
+        let socket = self.line.socket_mut();
+        if !socket.can_recv() && socket.may_recv() {
             return Ok(Received::Nothing);
         }
-        match self.socket_mut().recv(read) {
+        match socket.recv(read) {
             Ok(result) => Ok(Received::Bytes(result)),
             Err(RecvError::Finished) => Ok(Received::End),
             Err(RecvError::InvalidState) if self.has_ended => Ok(Received::End),
@@ -203,13 +206,10 @@ impl Connection {
         &mut self,
         write: impl FnOnce(&mut [u8]) -> (usize, R),
     ) -> Result<Option<R>, Error> {
-        if !self.socket().may_send() {
-            return Err(self.failure.unwrap_or(Error::Closed));
+        let socket = self.line.socket_mut();
+        if !socket.can_send() {
+            return if socket.may_send() { Ok(None) } else { Err(self.failure.unwrap_or(Error::Closed)) };
         }
-        if !self.socket().can_send() {
-            return Ok(None);
-        }
-        let socket = self.socket_mut();
         if socket.send_queue() == 0 {
             socket.set_timeout(Some(PATIENCE));
         }

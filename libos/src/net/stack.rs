@@ -171,7 +171,7 @@ impl Stack {
 
     fn dispatch(&mut self, now: Instant, frame: &[u8], transmitter: &mut impl Transmitter, route: Route) {
         match frame::classify(frame) {
-            Class::Tcp { tuple, opens } if self.is_proper(tuple, route) => {
+            Class::Tcp { tuple, opens } => {
                 self.deliver_segment(now, frame, tuple, opens, transmitter, route);
             }
             Class::Udp(tuple) if !is_foreign_loopback(tuple, route) => {
@@ -183,7 +183,7 @@ impl Stack {
             }
             Class::Other => self.answer(now, frame, transmitter, route),
             // A later piece would be taken for a segment: the stack behind does not look.
-            Class::Fragment | Class::Tcp { .. } | Class::Udp(_) => {}
+            Class::Fragment | Class::Udp(_) => {}
         }
     }
 
@@ -192,7 +192,8 @@ impl Stack {
         self.link.ingress(now, frame, &mut self.nobody, transmitter, route);
     }
 
-    /// Tells whether a segment between these ends may have come this way (RFC 1122, 3.2.1.3).
+    /// Tells whether a segment between these ends may have come this way (RFC 1122, 3.2.1.3). Those of a connection
+    /// come the way that theirs go.
     fn is_proper(&self, tuple: Tuple, route: Route) -> bool {
         self.link.is_own(tuple.local) && (route == Route::Local || !self.link.is_own(tuple.remote))
     }

@@ -7,7 +7,7 @@
 
 use super::segment::{self, Path};
 use super::{Egress, Link, Origin, Route};
-use crate::net::device::Transmitter;
+use crate::net::device::{Finish, Transmitter};
 use crate::net::frame::Tuple;
 use alloc::vec::Vec;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -43,10 +43,16 @@ impl Line {
         self.path = None;
     }
 
+    pub(crate) fn route(&self) -> Route {
+        self.route
+    }
+
+    #[inline]
     pub(crate) fn socket(&self) -> &Socket<'static> {
         self.sockets.get(self.handle)
     }
 
+    #[inline]
     pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
     }
@@ -54,6 +60,7 @@ impl Line {
 
 impl Link {
     /// Hands the frame with a segment for the socket of `line` to it. Replies go out at once.
+    #[inline]
     pub(crate) fn take_segment(
         &mut self,
         now: Instant,
@@ -67,10 +74,8 @@ impl Link {
             && let Some((ip, segment)) = segment::read(self.local.hardware, frame)
         {
             let socket = sockets.get_mut(*handle);
-            if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment)
-                && transmitter.has_room()
-            {
-                self.transmit(path, &ip, &reply, transmitter);
+            if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment) {
+                reply_at_once(self.finish, path, &ip, &reply, transmitter);
             }
         } else {
             self.ingress(now, frame, sockets, transmitter, *route);
@@ -126,9 +131,17 @@ impl Link {
             }
         }
     }
+}
 
-    fn transmit(&self, path: &Path, ip: &IpRepr, segment: &TcpRepr<'_>, transmitter: &mut impl Transmitter) {
-        let finish = self.finish;
+#[cold]
+fn reply_at_once(
+    finish: Finish,
+    path: &Path,
+    ip: &IpRepr,
+    segment: &TcpRepr<'_>,
+    transmitter: &mut impl Transmitter,
+) {
+    if transmitter.has_room() {
         transmitter.transmit(segment::frame_length(segment), finish, |frame| {
             path.write(ip.hop_limit(), segment, finish, frame);
         });

@@ -190,30 +190,50 @@ impl Stack {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
+        if let Some(&id) = self.tuples.get(&tuple) {
+            let connection = self.connections.get_mut(id).expect("the tables name the same connections");
+            if connection.line.route() != route {
+                return;
+            }
+            // A peer that opens anew has forgotten the old connection (RFC 9293, 3.6.1).
+            if connection.phase == Phase::Lingering
+                && opens == Opens::Connection
+                && self.listener_for(tuple).is_some()
+            {
+                self.recycle(id);
+            } else {
+                return self.take_segment(now, frame, id, transmitter);
+            }
+        }
+        if !self.is_proper(tuple, route) {
+            return;
+        }
         let listener = match opens {
             Opens::Connection => self.listener_for(tuple),
             Opens::Nothing => None,
         };
-        if let Some(&id) = self.tuples.get(&tuple) {
-            let connection = self.connections.get_mut(id).expect("the tables name the same connections");
-            // A peer that opens anew has forgotten the old connection (RFC 9293, 3.6.1).
-            if connection.phase == Phase::Lingering && listener.is_some() {
-                self.recycle(id);
-            } else {
-                self.link.take_segment(now, frame, &mut connection.line, transmitter);
-                if !connection.is_dirty {
-                    connection.is_dirty = true;
-                    self.dirty.push(id);
-                }
-                if connection.goes_on(&mut self.woken) {
-                    return;
-                }
-                return self.settle(id, Cause::Segment);
-            }
-        }
         match listener {
             Some(listener) => self.open(now, frame, tuple, listener, transmitter, route),
             None => self.answer(now, frame, transmitter, route),
+        }
+    }
+
+    #[inline]
+    fn take_segment(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        id: ConnectionId,
+        transmitter: &mut impl Transmitter,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        self.link.take_segment(now, frame, &mut connection.line, transmitter);
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            self.dirty.push(id);
+        }
+        if !connection.goes_on(&mut self.woken) {
+            self.settle(id, Cause::Segment);
         }
     }
 
