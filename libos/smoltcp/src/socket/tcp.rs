@@ -19,6 +19,8 @@ use crate::wire::{
 };
 
 mod congestion;
+#[cfg(all(test, feature = "medium-ip", feature = "proto-ipv4"))]
+mod netsim;
 
 macro_rules! tcp_trace {
     ($($arg:expr),*) => (net_log!(trace, $($arg),*));
@@ -141,28 +143,30 @@ impl fmt::Display for State {
 /// RFC 6298: (2.1) Until a round-trip time (RTT) measurement has been made for a
 /// segment sent between the sender and receiver, the sender SHOULD
 /// set RTO <- 1 second,
-const RTTE_INITIAL_RTO: u32 = 1000;
+const RTTE_INITIAL_RTO: u32 = 1_000_000;
 
 // Minimum "safety margin" for the RTO that kicks in when the
 // variance gets very low.
-const RTTE_MIN_MARGIN: u32 = 5;
+const RTTE_MIN_MARGIN: u32 = 5_000;
 
 /// K, according to RFC 6298
 const RTTE_K: u32 = 4;
 
 // RFC 6298 (2.4): Whenever RTO is computed, if it is less than 1 second, then the
-// RTO SHOULD be rounded up to 1 second.
-const RTTE_MIN_RTO: u32 = 1000;
+// RTO SHOULD be rounded up to 1 second. Hosts that know better set less with
+// `Socket::set_min_rto`.
+const RTTE_MIN_RTO: u32 = 1_000_000;
 
 // RFC 6298 (2.5) A maximum value MAY be placed on RTO provided it is at least 60
 // seconds
-const RTTE_MAX_RTO: u32 = 60_000;
+const RTTE_MAX_RTO: u32 = 60_000_000;
 
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct RttEstimator {
     /// true if we have made at least one rtt measurement.
     have_measurement: bool,
+    // Times are in microseconds, so that round trips inside a data center are told apart.
     // Using u32 instead of Duration to save space (Duration is i64)
     /// Smoothed RTT
     srtt: u32,
@@ -170,6 +174,8 @@ struct RttEstimator {
     rttvar: u32,
     /// Retransmission Time-Out
     rto: u32,
+    /// Smallest value that `rto` may have.
+    min_rto: u32,
     timestamp: Option<(Instant, TcpSeqNumber)>,
     max_seq_sent: Option<TcpSeqNumber>,
     rto_count: u8,
@@ -182,6 +188,7 @@ impl Default for RttEstimator {
             srtt: 0,   // ignored, will be overwritten on first measurement.
             rttvar: 0, // ignored, will be overwritten on first measurement.
             rto: RTTE_INITIAL_RTO,
+            min_rto: RTTE_MIN_RTO,
             timestamp: None,
             max_seq_sent: None,
             rto_count: 0,
@@ -191,15 +198,34 @@ impl Default for RttEstimator {
 
 impl RttEstimator {
     fn retransmission_timeout(&self) -> Duration {
-        Duration::from_millis(self.rto as _)
+        Duration::from_micros(self.rto as _)
     }
 
+    /// Smoothed RTT in microseconds, 0 if there is none yet.
     #[cfg(feature = "socket-tcp-cubic")]
     fn smoothed_rtt(&self) -> u32 {
         if self.have_measurement { self.srtt } else { 0 }
     }
 
+    /// Forget all measurements, but not the limit that the user has set.
+    fn reset(&mut self) {
+        *self = Self {
+            min_rto: self.min_rto,
+            ..Self::default()
+        };
+    }
+
+    fn set_min_rto(&mut self, min_rto: Duration) {
+        let micros = min_rto.total_micros().min(RTTE_MAX_RTO as u64) as u32;
+        self.min_rto = micros.max(RTTE_MIN_MARGIN);
+        if self.have_measurement {
+            self.update_rto();
+        }
+    }
+
     fn sample(&mut self, new_rtt: u32) {
+        // A clock that jumps must not overflow the sums below.
+        let new_rtt = new_rtt.min(RTTE_MAX_RTO);
         if self.have_measurement {
             // RFC 6298 (2.3) When a subsequent RTT measurement R' is made, a host MUST set (...)
             let diff = (self.srtt as i32 - new_rtt as i32).unsigned_abs();
@@ -212,10 +238,7 @@ impl RttEstimator {
             self.rttvar = new_rtt / 2;
         }
 
-        // RFC 6298 (2.2), (2.3)
-        let margin = RTTE_MIN_MARGIN.max(self.rttvar * RTTE_K);
-        self.rto = (self.srtt + margin).clamp(RTTE_MIN_RTO, RTTE_MAX_RTO);
-
+        self.update_rto();
         self.rto_count = 0;
 
         tcp_trace!(
@@ -225,6 +248,12 @@ impl RttEstimator {
             self.rttvar,
             self.rto
         );
+    }
+
+    fn update_rto(&mut self) {
+        // RFC 6298 (2.2), (2.3)
+        let margin = RTTE_MIN_MARGIN.max(self.rttvar * RTTE_K);
+        self.rto = (self.srtt + margin).clamp(self.min_rto, RTTE_MAX_RTO);
     }
 
     fn on_send(&mut self, timestamp: Instant, seq: TcpSeqNumber) {
@@ -245,7 +274,8 @@ impl RttEstimator {
         if let Some((sent_timestamp, sent_seq)) = self.timestamp
             && seq >= sent_seq
         {
-            self.sample((timestamp - sent_timestamp).total_millis() as u32);
+            let rtt = (timestamp - sent_timestamp).total_micros();
+            self.sample(rtt.min(RTTE_MAX_RTO as u64) as u32);
             self.timestamp = None;
         }
     }
@@ -406,7 +436,7 @@ impl Timer {
 
     fn rewind_zero_window_probe(&mut self, timestamp: Instant) {
         if let Timer::ZeroWindowProbe { mut delay, .. } = *self {
-            delay = (delay * 2).min(Duration::from_millis(RTTE_MAX_RTO as _));
+            delay = (delay * 2).min(Duration::from_micros(RTTE_MAX_RTO as _));
             *self = Timer::ZeroWindowProbe {
                 expires_at: timestamp + delay,
                 delay,
@@ -803,6 +833,24 @@ impl<'a> Socket<'a> {
         self.timeout = duration
     }
 
+    /// Return the minimum retransmission timeout.
+    ///
+    /// See also the [set_min_rto](#method.set_min_rto) method.
+    pub fn min_rto(&self) -> Duration {
+        Duration::from_micros(self.rtte.min_rto as u64)
+    }
+
+    /// Set the minimum retransmission timeout.
+    ///
+    /// By default, it is one second, as RFC 6298 (2.4) wants. Most hosts use much less, e.g.
+    /// Linux 200 ms: after a loss that no duplicate ACKs tell of the connection stands still for
+    /// this long. It should be longer than the remote endpoint delays its ACKs. The timeout
+    /// before the first measurement stays at one second. The setting survives a new
+    /// [listen](#method.listen) or [connect](#method.connect).
+    pub fn set_min_rto(&mut self, duration: Duration) {
+        self.rtte.set_min_rto(duration)
+    }
+
     /// Set the ACK delay duration.
     ///
     /// By default, the ACK delay is set to 10ms.
@@ -911,7 +959,7 @@ impl<'a> Socket<'a> {
 
         self.state = State::Closed;
         self.timer = Timer::new();
-        self.rtte = RttEstimator::default();
+        self.rtte.reset();
         self.assembler = Assembler::new();
         self.tx_buffer.clear();
         self.rx_buffer.clear();
@@ -9765,9 +9813,59 @@ mod test {
         ];
 
         for &rto in rtos {
-            r.sample(2000);
-            assert_eq!(r.retransmission_timeout(), Duration::from_millis(rto));
+            r.sample(2_000_000);
+            let millis = r.retransmission_timeout().total_millis();
+            assert!((rto - 60..=rto).contains(&millis), "{millis} for {rto}");
         }
+    }
+
+    #[test]
+    fn test_rtt_estimator_below_a_millisecond() {
+        let mut r = RttEstimator::default();
+        r.set_min_rto(Duration::from_millis(1));
+        for _ in 0..100 {
+            r.sample(300);
+        }
+        assert_eq!(r.srtt, 300);
+        // The safety margin is what is left.
+        assert_eq!(r.retransmission_timeout(), Duration::from_micros(5_300));
+        r.reset();
+        assert_eq!(r.retransmission_timeout(), Duration::from_secs(1));
+        r.sample(300);
+        assert_eq!(r.retransmission_timeout(), Duration::from_micros(5_300));
+        r.sample(u32::MAX);
+        assert!(r.retransmission_timeout() <= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn test_min_rto() {
+        let mut s = socket_established();
+        assert_eq!(s.min_rto(), Duration::from_secs(1));
+        s.set_min_rto(Duration::from_millis(200));
+        s.send_slice(b"abcdef").unwrap();
+        recv!(s, time 1000, [TcpRepr {
+            seq_number: LOCAL_SEQ + 1,
+            ack_number: Some(REMOTE_SEQ + 1),
+            payload: &b"abcdef"[..],
+            ..RECV_TEMPL
+        }]);
+        send!(s, time 1010, TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1 + 6),
+            ..SEND_TEMPL
+        });
+        s.send_slice(b"123456").unwrap();
+        let again = TcpRepr {
+            seq_number: LOCAL_SEQ + 1 + 6,
+            ack_number: Some(REMOTE_SEQ + 1),
+            payload: &b"123456"[..],
+            ..RECV_TEMPL
+        };
+        recv!(s, time 1100, [again]);
+        recv_nothing!(s, time 1299);
+        recv!(s, time 1300, [again]);
+        recv_nothing!(s, time 1699);
+        recv!(s, time 1700, [again]);
     }
 
     #[test]
