@@ -2954,9 +2954,12 @@ impl<'a> Socket<'a> {
         if repr.segment_len() > 0 {
             self.rtte
                 .on_send(cx.now(), repr.seq_number + repr.segment_len());
-            self.congestion_controller
-                .inner_mut()
-                .post_transmit(cx.now(), repr.segment_len());
+            let in_flight = self.flight_size();
+            self.congestion_controller.inner_mut().post_transmit(
+                cx.now(),
+                repr.segment_len(),
+                in_flight,
+            );
         }
 
         if repr.segment_len() > 0 && !self.timer.is_retransmit() {

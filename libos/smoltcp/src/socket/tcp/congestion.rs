@@ -10,6 +10,49 @@ pub(super) mod cubic;
 #[cfg(feature = "socket-tcp-reno")]
 pub(super) mod reno;
 
+/// The initial window for segments of `mss` octets (RFC 6928, section 2).
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+fn initial_window(mss: usize) -> usize {
+    (10 * mss).min((2 * mss).max(14_600))
+}
+
+/// How much of the congestion window was in use of late.
+///
+/// A window that was never full says nothing about the path: growing it would allow a burst that
+/// nothing has tested (RFC 7661). ACKs come in batches, so it is not enough to look at what is in
+/// flight at each of them.
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Usage {
+    /// Most octets in flight since about a window ago.
+    peak: usize,
+    /// Octets acknowledged since then.
+    acked: usize,
+}
+
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+impl Usage {
+    fn on_send(&mut self, in_flight: usize) {
+        self.peak = self.peak.max(in_flight);
+    }
+
+    /// Note that `len` octets were acknowledged, which leaves `in_flight`, and return the most
+    /// that was in flight.
+    fn on_ack(&mut self, len: usize, in_flight: usize, cwnd: usize) -> usize {
+        let peak = self.peak.max(in_flight + len);
+        self.peak = peak;
+        self.acked += len;
+        if self.acked >= cwnd {
+            *self = Usage {
+                peak: in_flight,
+                acked: 0,
+            };
+        }
+        peak
+    }
+}
+
 #[allow(unused_variables)]
 pub(super) trait Controller {
     /// Returns the number of bytes that can be sent.
@@ -31,7 +74,8 @@ pub(super) trait Controller {
 
     fn pre_transmit(&mut self, now: Instant) {}
 
-    fn post_transmit(&mut self, now: Instant, len: usize) {}
+    /// Fired after `len` octets were sent, with which `in_flight` octets are under way.
+    fn post_transmit(&mut self, now: Instant, len: usize, in_flight: usize) {}
 
     /// Set the maximum segment size.
     fn set_mss(&mut self, mss: usize) {}

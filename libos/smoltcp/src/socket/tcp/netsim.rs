@@ -289,6 +289,7 @@ fn socket(buffer: usize) -> Socket<'static> {
     let buffer = || SocketBuffer::new(vec![0; buffer]);
     let mut socket = Socket::new(buffer(), buffer());
     socket.set_ack_delay(None);
+    socket.set_min_rto(Duration::from_millis(200));
     socket
 }
 

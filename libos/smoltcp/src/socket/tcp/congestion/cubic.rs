@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::Controller;
+use super::{Controller, Usage, initial_window};
 
 // Constants for the Cubic congestion control algorithm.
 // See RFC 9438.
@@ -22,6 +22,16 @@ pub struct Cubic {
     k: f64,            // cubic curve offset in seconds; depends only on w_max and mss
     w_est: f64,        // RFC 9438 §4.3 reno-friendly window, integrated per ACK
     cwnd_prior: usize, // cwnd at the most recent congestion event; gates α_cubic
+    /// What is left of growth after whole octets were added to `cwnd`, times `cwnd`.
+    growth: usize,
+    usage: Usage,
+
+    // No data was ACKed or lost yet: the window is still the initial one.
+    is_fresh: bool,
+    // Set on RTO, cleared when slow start has ended: until then an ACK may cover
+    // much that arrived before, so the window grows by at most one segment per ACK
+    // (RFC 3465 section 2.3).
+    in_rto_slow_start: bool,
 
     recovery_start: Option<Instant>,
     in_fast_recovery: bool,
@@ -43,6 +53,10 @@ impl Cubic {
             k: 0.0,
             w_est: (DEFAULT_MSS * 2) as f64,
             cwnd_prior: DEFAULT_MSS * 2,
+            growth: 0,
+            usage: Usage::default(),
+            is_fresh: true,
+            in_rto_slow_start: false,
 
             recovery_start: None,
             in_fast_recovery: false,
@@ -78,8 +92,6 @@ impl Controller for Cubic {
     }
 
     fn on_ack(&mut self, now: Instant, len: usize, in_flight: usize, rtt: &RttEstimator) {
-        let segment = len.min(self.mss);
-
         self.absorb_idle(now);
 
         if in_flight == 0 {
@@ -96,6 +108,8 @@ impl Controller for Cubic {
 
         // New data was ACKed: a timer-based loss episode, if any, is over.
         self.in_rto_recovery = false;
+        self.is_fresh = false;
+        let used = self.usage.on_ack(len, in_flight, self.cwnd);
 
         // First new-data-ack exits fast recovery and deflates `cwnd`
         if self.in_fast_recovery {
@@ -104,12 +118,22 @@ impl Controller for Cubic {
             self.w_est = self.cwnd as f64;
             return;
         } else if self.cwnd < self.ssthresh {
-            // Slow start: increase `cwnd` by 1 MSS per ACK.
-            self.cwnd = self
-                .cwnd
-                .saturating_add(segment)
-                .min(self.rwnd)
-                .max(self.mss);
+            // Slow start: `cwnd` doubles per RTT. Octets are counted, not ACKs (RFC 3465): many
+            // receivers ACK a batch of segments at once.
+            let inc = if self.in_rto_slow_start {
+                len.min(self.mss)
+            } else {
+                len
+            };
+            if used.saturating_mul(2) >= self.cwnd {
+                self.cwnd = self.cwnd.saturating_add(inc).min(self.rwnd).max(self.mss);
+            }
+            return;
+        }
+        self.in_rto_slow_start = false;
+        if used.saturating_add(self.mss) < self.cwnd {
+            // The curve must not run ahead of a window that is not used (RFC 9438 §5.8).
+            self.idle_start = Some(now);
             return;
         }
 
@@ -136,7 +160,7 @@ impl Controller for Cubic {
         // RFC 9438 §4.3: use cubic function to get suggested cwnd.
         // W_cubic(t) = C(t - K)^3 + w_max, evaluated at the current time t.
         let c_as_bytes = C * self.mss as f64;
-        let w_cubic = c_as_bytes * (t as f64 / 1_000_000.0 - self.k).powi(3) + self.w_max as f64;
+        let w_cubic = c_as_bytes * cube(t as f64 / 1_000_000.0 - self.k) + self.w_max as f64;
 
         // RFC 9438 §4.3: advance our reno-like suggested cwnd.
         // When cwnd exceeds prior cwnd, change α_cubic to match Reno's AIMD.
@@ -147,7 +171,7 @@ impl Controller for Cubic {
                 ALPHA_CUBIC
             };
 
-            self.w_est += alpha * self.mss as f64 * segment as f64 / self.cwnd as f64;
+            self.w_est += alpha * self.mss as f64 * len as f64 / self.cwnd as f64;
             self.w_est
         };
 
@@ -163,13 +187,14 @@ impl Controller for Cubic {
             let srtt = (rtt.smoothed_rtt() as u64).max(1000);
 
             let t_ahead = (t as f64 + srtt as f64) / 1_000_000.0;
-            let raw = c_as_bytes * (t_ahead - self.k).powi(3) + self.w_max as f64;
+            let raw = c_as_bytes * cube(t_ahead - self.k) + self.w_max as f64;
             raw.min(1.5 * self.cwnd as f64) // clamp to avoid increasing faster than slow-start would
         };
 
-        // TODO: clamps to 0 on small w_cubic_target (i.e. close to plateau)
-        // add additional counter (linux `cwnd_cnt`?) to track "lost" bytes
-        let increment = (w_cubic_target as usize).saturating_sub(self.cwnd) * segment / self.cwnd;
+        let missing = (w_cubic_target as usize).saturating_sub(self.cwnd);
+        self.growth = self.growth.saturating_add(missing.saturating_mul(len));
+        let increment = (self.growth / self.cwnd).min(len);
+        self.growth %= self.cwnd;
         self.cwnd = (self.cwnd + increment).min(self.rwnd).max(self.mss);
     }
 
@@ -179,8 +204,9 @@ impl Controller for Cubic {
         }
     }
 
-    fn post_transmit(&mut self, now: Instant, _len: usize) {
+    fn post_transmit(&mut self, now: Instant, _len: usize, in_flight: usize) {
         self.absorb_idle(now);
+        self.usage.on_send(in_flight);
     }
 
     fn on_loss(&mut self, now: Instant, in_flight: usize) {
@@ -208,6 +234,8 @@ impl Controller for Cubic {
 
             self.recovery_start = Some(now);
             self.in_fast_recovery = true;
+            self.is_fresh = false;
+            self.growth = 0;
             self.recompute_k();
         }
     }
@@ -221,6 +249,10 @@ impl Controller for Cubic {
             self.in_rto_recovery = true;
         }
 
+        self.is_fresh = false;
+        self.in_rto_slow_start = true;
+        self.usage = Usage::default();
+        self.growth = 0;
         self.cwnd = self.mss;
         self.cwnd_prior = in_flight;
 
@@ -232,6 +264,12 @@ impl Controller for Cubic {
 
     fn set_mss(&mut self, mss: usize) {
         self.mss = mss;
+        if self.is_fresh {
+            self.cwnd = initial_window(mss);
+            self.w_max = self.cwnd;
+            self.w_est = self.cwnd as f64;
+            self.cwnd_prior = self.cwnd;
+        }
         self.recompute_k();
     }
 
@@ -240,6 +278,11 @@ impl Controller for Cubic {
             self.rwnd = remote_window;
         }
     }
+}
+
+/// `f64::powi` is not in `core`.
+fn cube(a: f64) -> f64 {
+    a * a * a
 }
 
 /// Efficient cube root using f64 bit tricks and Newton-Raphson.
@@ -285,7 +328,7 @@ fn cube_root(a: f64) -> f64 {
 
     // extract mantissa, get rough cbrt using linear interpolation
     let m = f64::from_bits((bits & 0x000F_FFFF_FFFF_FFFF) | 0x3FF0_0000_0000_0000);
-    let cbrt_m = m.mul_add(0.2599, 0.7401);
+    let cbrt_m = m * 0.2599 + 0.7401;
 
     // extract exponent, break into quotient and remainder
     // e = 3q + r where r ∈ {0, 1, 2}
@@ -633,5 +676,57 @@ mod test {
             max_err < 0.0005,
             "cube_root({max_err_at}) = {max_err_found}, expected ~{max_err_expected}, rel err {max_err:.3e}"
         );
+    }
+
+    #[test]
+    fn octets_are_counted_not_acks() {
+        // One ACK for ten segments is worth ten ACKs for one each.
+        let mut one = Cubic::new();
+        let mut ten = Cubic::new();
+        for controller in [&mut one, &mut ten] {
+            controller.set_mss(MSS);
+            controller.set_remote_window(1 << 20);
+            controller.post_transmit(Instant::ZERO, 10 * MSS, 10 * MSS);
+        }
+        one.on_ack(Instant::ZERO, 10 * MSS, 0, &rtte());
+        for left in (0..10).rev() {
+            ten.on_ack(Instant::ZERO, MSS, left * MSS, &rtte());
+        }
+        assert_eq!(one.window(), 20 * MSS);
+        assert_eq!(ten.window(), 20 * MSS);
+
+        // But after a timeout the window grows by one segment per ACK.
+        one.on_rto(Instant::ZERO, 20 * MSS);
+        one.on_ack(Instant::ZERO, 8 * MSS, 0, &rtte());
+        assert_eq!(one.window(), 2 * MSS);
+    }
+
+    #[test]
+    fn initial_window_is_ten_segments() {
+        for (mss, window) in [(536, 5_360), (1460, 14_600), (9000, 18_000)] {
+            let mut controller = Cubic::new();
+            controller.set_mss(mss);
+            assert_eq!(controller.window(), window);
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut controller = Cubic::new();
+        controller.set_mss(MSS);
+        controller.set_remote_window(1 << 20);
+        for i in 0..100 {
+            let now = Instant::from_millis(i);
+            controller.post_transmit(now, MSS, MSS);
+            controller.on_ack(now, MSS, 0, &rtte());
+        }
+        assert_eq!(controller.window(), 10 * MSS);
+        controller.ssthresh = controller.cwnd;
+        for i in 100..10_000 {
+            let now = Instant::from_millis(i);
+            controller.post_transmit(now, MSS, MSS);
+            controller.on_ack(now, MSS, 0, &rtte());
+        }
+        assert_eq!(controller.window(), 10 * MSS);
     }
 }

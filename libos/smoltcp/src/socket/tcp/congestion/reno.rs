@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::Controller;
+use super::{Controller, Usage, initial_window};
 
 const DEFAULT_MSS: usize = 1024;
 
@@ -11,7 +11,14 @@ pub struct Reno {
     mss: usize,
     ssthresh: usize,
     rwnd: usize,
+    usage: Usage,
 
+    // No data was ACKed or lost yet: the window is still the initial one.
+    is_fresh: bool,
+    // Set on RTO, cleared when slow start has ended: until then an ACK may cover
+    // much that arrived before, so the window grows by at most one segment per ACK
+    // (RFC 3465 section 2.3).
+    in_rto_slow_start: bool,
     in_fast_recovery: bool,
     // Set on RTO, cleared when new data is ACKed. While set, further RTOs
     // are retransmissions of the same segment and must not reduce ssthresh
@@ -26,6 +33,9 @@ impl Reno {
             mss: DEFAULT_MSS,
             ssthresh: usize::MAX,
             rwnd: 64 * DEFAULT_MSS,
+            usage: Usage::default(),
+            is_fresh: true,
+            in_rto_slow_start: false,
             in_fast_recovery: false,
             in_rto_recovery: false,
         }
@@ -37,7 +47,7 @@ impl Controller for Reno {
         self.cwnd
     }
 
-    fn on_ack(&mut self, _now: Instant, len: usize, _in_flight: usize, _rtt: &RttEstimator) {
+    fn on_ack(&mut self, _now: Instant, len: usize, in_flight: usize, _rtt: &RttEstimator) {
         // RFC 5681 only acts on ACKs of new data. The socket also notifies us
         // of accepted segments that acknowledge nothing (window updates, data
         // segments from the remote): those must not exit fast recovery nor
@@ -48,6 +58,8 @@ impl Controller for Reno {
 
         // New data was ACKed: a timer-based loss episode, if any, is over.
         self.in_rto_recovery = false;
+        self.is_fresh = false;
+        let used = self.usage.on_ack(len, in_flight, self.cwnd);
 
         // First new-data-ack exits fast recovery and deflates `cwnd`
         if self.in_fast_recovery {
@@ -56,12 +68,24 @@ impl Controller for Reno {
             return;
         }
 
+        // Octets are counted, not ACKs (RFC 3465): many receivers ACK a batch of segments at once.
         let inc = if self.cwnd < self.ssthresh {
-            // Slow start: increase `cwnd` by 1 MSS per ACK.
-            len.min(self.mss)
+            // Slow start: `cwnd` doubles per RTT.
+            if used.saturating_mul(2) < self.cwnd {
+                return;
+            }
+            if self.in_rto_slow_start {
+                len.min(self.mss)
+            } else {
+                len
+            }
         } else {
             // Congestion avoidance: increase by ~1 MSS per RTT.
-            (self.mss * self.mss / self.cwnd).max(1)
+            self.in_rto_slow_start = false;
+            if used.saturating_add(self.mss) < self.cwnd {
+                return;
+            }
+            (self.mss.saturating_mul(len) / self.cwnd).clamp(1, self.mss)
         };
 
         self.cwnd = self.cwnd.saturating_add(inc).min(self.rwnd).max(self.mss);
@@ -80,6 +104,7 @@ impl Controller for Reno {
             self.cwnd = self.ssthresh.min(self.rwnd).saturating_add(3 * self.mss);
 
             self.in_fast_recovery = true;
+            self.is_fresh = false;
         }
     }
 
@@ -92,6 +117,10 @@ impl Controller for Reno {
             self.in_rto_recovery = true;
         }
 
+        self.is_fresh = false;
+        self.in_rto_slow_start = true;
+        self.usage = Usage::default();
+
         // cwnd collapses to the loss window (1 MSS) and we re-enter slow start.
         self.cwnd = self.mss;
 
@@ -99,8 +128,15 @@ impl Controller for Reno {
         self.in_fast_recovery = false
     }
 
+    fn post_transmit(&mut self, _now: Instant, _len: usize, in_flight: usize) {
+        self.usage.on_send(in_flight);
+    }
+
     fn set_mss(&mut self, mss: usize) {
         self.mss = mss;
+        if self.is_fresh {
+            self.cwnd = initial_window(mss);
+        }
     }
 
     fn set_remote_window(&mut self, remote_window: usize) {
@@ -457,5 +493,57 @@ mod test {
         reno.set_remote_window(64 * 1024 * 1024);
 
         println!("{reno:?}");
+    }
+
+    #[test]
+    fn octets_are_counted_not_acks() {
+        // One ACK for ten segments is worth ten ACKs for one each.
+        let mut one = Reno::new();
+        let mut ten = Reno::new();
+        for controller in [&mut one, &mut ten] {
+            controller.set_mss(MSS);
+            controller.set_remote_window(1 << 20);
+            controller.post_transmit(Instant::ZERO, 10 * MSS, 10 * MSS);
+        }
+        one.on_ack(Instant::ZERO, 10 * MSS, 0, &rtte());
+        for left in (0..10).rev() {
+            ten.on_ack(Instant::ZERO, MSS, left * MSS, &rtte());
+        }
+        assert_eq!(one.window(), 20 * MSS);
+        assert_eq!(ten.window(), 20 * MSS);
+
+        // But after a timeout the window grows by one segment per ACK.
+        one.on_rto(Instant::ZERO, 20 * MSS);
+        one.on_ack(Instant::ZERO, 8 * MSS, 0, &rtte());
+        assert_eq!(one.window(), 2 * MSS);
+    }
+
+    #[test]
+    fn initial_window_is_ten_segments() {
+        for (mss, window) in [(536, 5_360), (1460, 14_600), (9000, 18_000)] {
+            let mut controller = Reno::new();
+            controller.set_mss(mss);
+            assert_eq!(controller.window(), window);
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut controller = Reno::new();
+        controller.set_mss(MSS);
+        controller.set_remote_window(1 << 20);
+        for i in 0..100 {
+            let now = Instant::from_millis(i);
+            controller.post_transmit(now, MSS, MSS);
+            controller.on_ack(now, MSS, 0, &rtte());
+        }
+        assert_eq!(controller.window(), 10 * MSS);
+        controller.ssthresh = controller.cwnd;
+        for i in 100..10_000 {
+            let now = Instant::from_millis(i);
+            controller.post_transmit(now, MSS, MSS);
+            controller.on_ack(now, MSS, 0, &rtte());
+        }
+        assert_eq!(controller.window(), 10 * MSS);
     }
 }
