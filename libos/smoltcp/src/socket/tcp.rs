@@ -13,6 +13,8 @@ use crate::socket::WakerRegistration;
 use crate::socket::{Context, PollAt};
 use crate::storage::{Assembler, RingBuffer};
 use crate::time::{Duration, Instant};
+use scoreboard::Scoreboard;
+
 use crate::wire::{
     IpAddress, IpEndpoint, IpListenEndpoint, IpProtocol, IpRepr, TCP_HEADER_LEN, TcpControl,
     TcpRepr, TcpSeqNumber, TcpTimestampGenerator, TcpTimestampRepr,
@@ -21,6 +23,7 @@ use crate::wire::{
 mod congestion;
 #[cfg(all(test, feature = "medium-ip", feature = "proto-ipv4"))]
 mod netsim;
+mod scoreboard;
 
 macro_rules! tcp_trace {
     ($($arg:expr),*) => (net_log!(trace, $($arg),*));
@@ -280,6 +283,15 @@ impl RttEstimator {
         }
     }
 
+    /// Take a selective ACK for an ACK if it is for the segment that is being measured.
+    fn on_sack(&mut self, now: Instant, is_sacked: impl Fn(TcpSeqNumber) -> bool) {
+        if let Some((_, sent_seq)) = self.timestamp
+            && is_sacked(sent_seq)
+        {
+            self.on_ack(now, sent_seq);
+        }
+    }
+
     fn on_rto(&mut self) {
         // RFC 6298 (5.5) The host MUST set RTO <- RTO * 2 ("back off the timer").  The
         // maximum value discussed in (2.5) above may be used to provide
@@ -464,6 +476,22 @@ enum AckDelayTimer {
     Immediate,
 }
 
+/// What is being done about lost segments.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Recovery {
+    /// Nothing is known to be lost.
+    None,
+    /// Duplicate or selective ACKs have told of a loss. Over when `until` is acknowledged.
+    Fast { until: TcpSeqNumber },
+    /// The retransmission timer has expired, and all is sent again. Until `until` is acknowledged,
+    /// duplicate ACKs tell of nothing but that (RFC 6582, section 4).
+    Timeout { until: TcpSeqNumber },
+}
+
+/// How many segments must have overtaken another for it to count as lost.
+const DUP_THRESHOLD: usize = 3;
+
 #[derive(Debug, Copy, Clone, Eq, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Tuple {
@@ -556,6 +584,14 @@ pub struct Socket<'a> {
     local_rx_dup_acks: u8,
     /// If a fast retransmit needs to occur
     pending_fast_retransmit: bool,
+    /// What of the data in flight the remote has told to have received.
+    scoreboard: Scoreboard,
+    recovery: Recovery,
+    /// In fast recovery: what is lost before here has been sent again.
+    retransmitted_until: TcpSeqNumber,
+    /// In fast recovery: the highest sequence number sent before the first unacknowledged segment
+    /// was sent again. When later ones arrive and this one does not, it was lost again.
+    head_sent_at: TcpSeqNumber,
 
     /// Duration for Delayed ACK. If None no ACKs will be delayed.
     ack_delay: Option<Duration>,
@@ -648,6 +684,10 @@ impl<'a> Socket<'a> {
             local_rx_last_seq: None,
             local_rx_dup_acks: 0,
             pending_fast_retransmit: false,
+            scoreboard: Scoreboard::new(),
+            recovery: Recovery::None,
+            retransmitted_until: TcpSeqNumber::default(),
+            head_sent_at: TcpSeqNumber::default(),
             ack_delay: Some(ACK_DELAY_DEFAULT),
             ack_delay_timer: AckDelayTimer::Idle,
             challenge_ack_timer: Instant::from_secs(0),
@@ -977,6 +1017,12 @@ impl<'a> Socket<'a> {
         self.remote_win_shift = rx_cap_log2.saturating_sub(16) as u8;
         self.remote_mss = DEFAULT_MSS;
         self.remote_last_ts = None;
+        self.local_rx_last_seq = None;
+        self.local_rx_last_ack = None;
+        self.local_rx_dup_acks = 0;
+        self.pending_fast_retransmit = false;
+        self.scoreboard.clear();
+        self.recovery = Recovery::None;
         self.ack_delay_timer = AckDelayTimer::Idle;
         self.challenge_ack_timer = Instant::from_secs(0);
 
@@ -1452,11 +1498,138 @@ impl<'a> Socket<'a> {
         self.remote_last_seq - self.local_seq_no
     }
 
+    /// Number of octets that are probably under way (RFC 6675, section 4): those sent, without those
+    /// that have arrived out of order, and those that are lost and not sent again yet.
+    fn pipe(&self) -> usize {
+        let sent = self.flight_size();
+        if self.scoreboard.is_empty() {
+            // Without selective ACKs, every duplicate one tells that a segment has arrived.
+            let arrived = match self.recovery {
+                Recovery::Timeout { .. } => 0,
+                _ => self.local_rx_dup_acks as usize * self.remote_mss,
+            };
+            return sent.saturating_sub(arrived);
+        }
+        let arrived = self
+            .scoreboard
+            .octets_between(self.local_seq_no, self.remote_last_seq);
+        sent - arrived - self.lost_octets()
+    }
+
+    /// Number of octets that are lost and not sent again yet.
+    fn lost_octets(&self) -> usize {
+        let Some((start, end)) = self.lost_range() else {
+            return 0;
+        };
+        (end - start) - self.scoreboard.octets_between(start, end)
+    }
+
+    /// The part of the data in flight whose missing octets are lost and not sent again yet.
+    fn lost_range(&self) -> Option<(TcpSeqNumber, TcpSeqNumber)> {
+        let Recovery::Fast { .. } = self.recovery else {
+            return None;
+        };
+        let end = self.lost_before()?.min(self.remote_last_seq);
+        let start = self.local_seq_no.max(self.retransmitted_until);
+        (start < end).then_some((start, end))
+    }
+
+    /// Before which sequence number missing octets count as lost.
+    fn lost_before(&self) -> Option<TcpSeqNumber> {
+        self.scoreboard.lost_before(DUP_THRESHOLD, self.remote_mss)
+    }
+
+    /// The next octets to send again, if the congestion window has room for them.
+    fn lost_segment(&self) -> Option<(TcpSeqNumber, usize)> {
+        if self.scoreboard.is_empty() {
+            return None;
+        }
+        let (start, end) = self.lost_range()?;
+        let (start, end) = self.scoreboard.hole(start, end)?;
+        let end = end.min(self.local_seq_no + self.tx_buffer.len());
+        if start >= end {
+            return None;
+        }
+        let room = self.cwnd_remaining();
+        (room >= (end - start).min(self.remote_mss)).then(|| (start, end - start))
+    }
+
     fn cwnd_remaining(&self) -> usize {
         self.congestion_controller
             .inner()
             .window()
-            .saturating_sub(self.flight_size())
+            .saturating_sub(self.pipe())
+    }
+
+    /// Note what arrived out of order and return how many octets that was not known of.
+    fn process_sack(&mut self, now: Instant, repr: &TcpRepr, ack_number: TcpSeqNumber) -> usize {
+        if !self.remote_has_sack {
+            return 0;
+        }
+        self.scoreboard.advance(ack_number);
+        let limit = self.remote_max_seq;
+        let mut octets = 0;
+        for (left, right) in repr.sack_ranges.iter().flatten() {
+            let start = TcpSeqNumber(*left as i32);
+            let end = TcpSeqNumber(*right as i32);
+            // Others are old, duplicate (RFC 2883) or made up.
+            let is_sent = |seq| seq > ack_number && seq <= limit;
+            if is_sent(start) && is_sent(end) && start < end {
+                octets += self.scoreboard.add(start, end);
+            }
+        }
+        if octets > 0 {
+            let scoreboard = &self.scoreboard;
+            self.rtte
+                .on_sack(now, |seq| scoreboard.skip(seq - 1) != seq - 1);
+        }
+        octets
+    }
+
+    /// Start or end loss recovery after an ACK of `ack_len` new octets up to `ack_number`.
+    fn update_recovery(&mut self, now: Instant, ack_number: TcpSeqNumber, ack_len: usize) {
+        match self.recovery {
+            Recovery::Fast { until } if ack_number >= until => {
+                net_debug!("recovered from losses");
+                self.recovery = Recovery::None;
+                self.local_rx_dup_acks = 0;
+                self.pending_fast_retransmit = false;
+                self.congestion_controller.inner_mut().on_recovered(now);
+            }
+            Recovery::Timeout { until } if ack_number >= until => {
+                self.recovery = Recovery::None;
+                self.local_rx_dup_acks = 0;
+            }
+            Recovery::Fast { .. } if ack_len > 0 => {
+                if self.scoreboard.is_empty() {
+                    // RFC 6582 (3.2) step 3: a partial ACK tells that the next segment is lost,
+                    // too. Of those acknowledged, all but one had told of themselves before.
+                    let told = ack_len.saturating_sub(self.remote_mss) / self.remote_mss.max(1);
+                    self.local_rx_dup_acks = self
+                        .local_rx_dup_acks
+                        .saturating_sub(u8::try_from(told).unwrap_or(u8::MAX));
+                    self.pending_fast_retransmit = true;
+                } else {
+                    self.head_sent_at = self.remote_max_seq;
+                }
+            }
+            Recovery::Fast { .. } => {
+                // The segment sent again is lost again if much that was sent after it has arrived.
+                let room = DUP_THRESHOLD * self.remote_mss;
+                if self.retransmitted_until > ack_number
+                    && let Some(highest) = self.scoreboard.highest()
+                    && highest >= self.head_sent_at + room
+                {
+                    self.pending_fast_retransmit = true;
+                }
+            }
+            Recovery::None => {
+                if self.lost_before().is_some_and(|edge| edge > ack_number) {
+                    self.timer.set_for_fast_retransmit();
+                }
+            }
+            Recovery::Timeout { .. } => {}
+        }
     }
 
     /// Return the amount of octets queued in the receive buffer. This value can be larger than
@@ -1564,33 +1737,46 @@ impl<'a> Socket<'a> {
             // length fields in the option) MUST specify the contiguous block of data containing
             // the segment which triggered this ACK, unless that segment advanced the
             // Acknowledgment Number field in the header.
-            reply_repr.sack_ranges[0] = None;
-
+            //
+            // The others repeat what was reported before (section 4), in case that got lost. While
+            // the RFC says we SHOULD keep a list of reported sACK ranges, the ranges below the one
+            // with the latest segment are those that arrived before it, most likely. If no range
+            // has it, offer those with the lowest sequence numbers, to hint at what segments would
+            // most quickly advance the acknowledgement number.
             let ack = reply_repr.ack_number.unwrap_or(TcpSeqNumber(0));
-
-            if let Some(last_seg_seq) = self.local_rx_last_seq {
-                reply_repr.sack_ranges[0] = self
-                    .assembler
-                    .iter_data()
-                    .map(|(left, right)| (ack + left, ack + right))
-                    .find(|&(left, right)| left <= last_seg_seq && right >= last_seg_seq)
-                    .map(|(left, right)| (left.0 as u32, right.0 as u32));
+            let has_latest = |left: TcpSeqNumber, right: TcpSeqNumber| {
+                self.local_rx_last_seq
+                    .is_some_and(|seq| left <= seq && seq <= right)
+            };
+            let mut ranges = [None; 3];
+            for (left, right) in self.assembler.iter_data() {
+                let (left, right) = (ack + left, ack + right);
+                let range = Some((left.0 as u32, right.0 as u32));
+                if has_latest(left, right) {
+                    ranges = [range, ranges[0], ranges[1]];
+                    if ranges[2].is_some() {
+                        reply_repr.sack_ranges = ranges;
+                        break;
+                    }
+                    reply_repr.sack_ranges = ranges;
+                } else if reply_repr.sack_ranges[0].is_none() {
+                    ranges = [range, ranges[0], ranges[1]];
+                } else if let Some(free) = reply_repr
+                    .sack_ranges
+                    .iter_mut()
+                    .find(|range| range.is_none())
+                {
+                    *free = range;
+                }
             }
-
             if reply_repr.sack_ranges[0].is_none() {
-                // The matching segment was removed from the assembler, meaning the acknowledgement
-                // number has advanced, or there was no previous sACK.
-                //
-                // While the RFC says we SHOULD keep a list of reported sACK ranges, and iterate
-                // through those, that is currently infeasible. Instead, we offer the range with
-                // the lowest sequence number (if one exists) to hint at what segments would
-                // most quickly advance the acknowledgement number.
-                reply_repr.sack_ranges[0] = self
-                    .assembler
-                    .iter_data()
-                    .map(|(left, right)| (ack + left, ack + right))
-                    .next()
-                    .map(|(left, right)| (left.0 as u32, right.0 as u32));
+                for (range, (left, right)) in reply_repr
+                    .sack_ranges
+                    .iter_mut()
+                    .zip(self.assembler.iter_data())
+                {
+                    *range = Some(((ack + left).0 as u32, (ack + right).0 as u32));
+                }
             }
         }
 
@@ -2177,15 +2363,22 @@ impl<'a> Socket<'a> {
             // TODO: When flow control is implemented,
             // refractor the following block within that implementation
 
+            let newly_arrived = self.process_sack(cx.now(), repr, ack_number);
+            // With selective ACKs, a duplicate is what tells of something new (RFC 6675, section 2).
+            let tells_of_arrival = if self.remote_has_sack && repr.sack_ranges[0].is_some() {
+                newly_arrived > 0
+            } else {
+                repr.payload.is_empty() && !is_window_update
+            };
+
             match self.local_rx_last_ack {
                 // Duplicate ACK if payload empty and ACK doesn't move send window ->
-                // Increment duplicate ACK count, notify congestion controller and
-                // set for retransmit if we just received the third duplicate ACK
+                // Increment duplicate ACK count and set for retransmit if we just
+                // received the third duplicate ACK
                 Some(last_rx_ack)
-                    if repr.payload.is_empty()
+                    if tells_of_arrival
                         && last_rx_ack == ack_number
-                        && ack_number < self.remote_last_seq
-                        && !is_window_update =>
+                        && ack_number < self.remote_last_seq =>
                 {
                     // Increment duplicate ACK count
                     self.local_rx_dup_acks = self.local_rx_dup_acks.saturating_add(1);
@@ -2201,24 +2394,19 @@ impl<'a> Socket<'a> {
                         }
                     );
 
-                    if self.local_rx_dup_acks == 3 {
+                    if self.local_rx_dup_acks as usize == DUP_THRESHOLD
+                        && self.recovery == Recovery::None
+                    {
                         self.timer.set_for_fast_retransmit();
                         net_debug!("started fast retransmit");
                     }
-
-                    // Notify of duplicate ACK
-                    let in_flight = self.flight_size();
-                    self.congestion_controller.inner_mut().on_dup_ack(
-                        cx.now(),
-                        self.remote_mss,
-                        in_flight,
-                    );
                 }
 
                 // No duplicate ACK means we reset the duplicate ACK count
                 // and notify the congestion controller of the fresh ACK
                 _ => {
-                    if self.local_rx_dup_acks > 0 {
+                    if self.local_rx_dup_acks > 0 && !matches!(self.recovery, Recovery::Fast { .. })
+                    {
                         self.local_rx_dup_acks = 0;
                         net_debug!("reset duplicate ACK count");
                     }
@@ -2247,6 +2435,10 @@ impl<'a> Socket<'a> {
             // deallocated from the buffer.
             if self.remote_last_seq < self.local_seq_no {
                 self.remote_last_seq = self.local_seq_no
+            }
+            if self.recovery != Recovery::None || !self.scoreboard.is_empty() {
+                self.update_recovery(cx.now(), ack_number, ack_len);
+                self.remote_last_seq = self.scoreboard.skip(self.remote_last_seq);
             }
         }
 
@@ -2305,7 +2497,8 @@ impl<'a> Socket<'a> {
                 payload_len,
                 payload_offset
             );
-            return None;
+            // It is lost, and the remote should know how things stand.
+            return Some(self.ack_reply(ip_repr, repr));
         };
 
         // Place payload octets into the buffer.
@@ -2394,6 +2587,9 @@ impl<'a> Socket<'a> {
     fn unsent_seq_to_transmit(&self, cx: &mut Context) -> bool {
         // Fast retransmits should always send, even if later congestion checks would disallow
         if self.pending_fast_retransmit && !self.tx_buffer.is_empty() {
+            return true;
+        }
+        if self.lost_segment().is_some() {
             return true;
         }
 
@@ -2584,15 +2780,29 @@ impl<'a> Socket<'a> {
                 net_debug!("retransmitting after rto");
 
                 // Inform the congestion controller that we're retransmitting and should enter the slow start state
-                let in_flight = self.flight_size();
-                self.congestion_controller
-                    .inner_mut()
-                    .on_rto(cx.now(), in_flight);
+                // A SYN that was lost tells nothing about the capacity of the path.
+                if !matches!(self.state, State::SynSent | State::SynReceived) {
+                    let in_flight = self.flight_size();
+                    self.congestion_controller
+                        .inner_mut()
+                        .on_rto(cx.now(), in_flight);
+                }
+
+                // What the remote has received out of order it keeps, most likely. But it need not
+                // (RFC 2018, section 8): if this does not help, forget it.
+                if let Recovery::Timeout { .. } = self.recovery {
+                    self.scoreboard.clear();
+                }
+                self.recovery = Recovery::Timeout {
+                    until: self.remote_max_seq,
+                };
+                self.local_rx_dup_acks = 0;
+                self.pending_fast_retransmit = false;
 
                 // Rewind "last sequence number sent", as if we never
                 // had sent them. This will cause all data in the queue
                 // to be sent again.
-                self.remote_last_seq = self.local_seq_no;
+                self.remote_last_seq = self.scoreboard.skip(self.local_seq_no);
 
                 // Inform RTTE, so that it can can handle RTO backoff
                 self.rtte.on_rto();
@@ -2606,6 +2816,10 @@ impl<'a> Socket<'a> {
                     .inner_mut()
                     .on_loss(cx.now(), in_flight);
 
+                self.recovery = Recovery::Fast {
+                    until: self.remote_max_seq,
+                };
+                self.retransmitted_until = self.local_seq_no;
                 self.pending_fast_retransmit = true;
             }
 
@@ -2689,6 +2903,7 @@ impl<'a> Socket<'a> {
         };
 
         let mut is_zero_window_probe = false;
+        let mut is_retransmission = false;
 
         #[cfg_attr(
             not(feature = "segmentation-offload"),
@@ -2745,14 +2960,23 @@ impl<'a> Socket<'a> {
                 let local_mss = cx.ip_mtu() - ip_repr.header_len() - TCP_HEADER_LEN;
                 let effective_mss = local_mss.min(self.remote_mss).saturating_sub(options_len);
 
-                let offset = if self.pending_fast_retransmit {
-                    let size = effective_mss.min(self.tx_buffer.len());
-                    repr.seq_number = self.local_seq_no;
-                    repr.payload = self.tx_buffer.get_allocated(0, size);
-
-                    self.pending_fast_retransmit = false;
-
-                    0
+                let lost = if self.pending_fast_retransmit {
+                    // Regardless of the congestion window.
+                    let end = self.local_seq_no + self.tx_buffer.len();
+                    let next = self.scoreboard.next_start(self.local_seq_no);
+                    let end = next.map_or(end, |next| next.min(end));
+                    Some((self.local_seq_no, end - self.local_seq_no))
+                } else {
+                    self.lost_segment()
+                };
+                let offset = if let Some((seq_number, size)) = lost {
+                    let offset = seq_number - self.local_seq_no;
+                    repr.seq_number = seq_number;
+                    repr.payload = self
+                        .tx_buffer
+                        .get_allocated(offset, size.min(effective_mss));
+                    is_retransmission = true;
+                    offset
                 } else {
                     // Right edge of window, ie the max sequence number we're allowed to send.
                     let win_right_edge = self.local_seq_no + self.remote_win_len;
@@ -2817,6 +3041,12 @@ impl<'a> Socket<'a> {
                         win_limit.min(device_limit)
                     } else {
                         win_limit.min(device_limit).min(self.cwnd_remaining())
+                    };
+
+                    // After a timeout, what has arrived is not sent again.
+                    let size = match self.scoreboard.next_start(self.remote_last_seq) {
+                        Some(next) => size.min(next - self.remote_last_seq),
+                        None => size,
                     };
 
                     let offset = self.flight_size();
@@ -2941,12 +3171,22 @@ impl<'a> Socket<'a> {
         // We've sent a packet successfully, so we can update the internal state now.
         // Use max() so a fast-retransmit segment (whose seq_number is local_seq_no, well
         // behind the current frontier) doesn't rewind the tracked "highest sent" sequence.
+        let segment_end = repr.seq_number + repr.segment_len();
+        if is_retransmission {
+            self.pending_fast_retransmit = false;
+            if repr.seq_number == self.local_seq_no {
+                self.head_sent_at = self.remote_max_seq;
+            }
+            self.retransmitted_until = self.retransmitted_until.max(segment_end);
+            // Acknowledgments of what is sent while something is missing come late.
+            self.rtte.on_retransmit();
+        }
         // An empty segment is no news, and may have been sent from beyond a rewound sequence number.
         if repr.segment_len() > 0 {
             self.remote_last_seq = self
-                .remote_last_seq
-                .max(repr.seq_number + repr.segment_len());
-            self.remote_max_seq = self.remote_max_seq.max(self.remote_last_seq);
+                .scoreboard
+                .skip(self.remote_last_seq.max(segment_end));
+            self.remote_max_seq = self.remote_max_seq.max(segment_end);
         }
         self.remote_last_ack = repr.ack_number;
         self.remote_last_win = repr.window_len;
@@ -2954,7 +3194,7 @@ impl<'a> Socket<'a> {
         if repr.segment_len() > 0 {
             self.rtte
                 .on_send(cx.now(), repr.seq_number + repr.segment_len());
-            let in_flight = self.flight_size();
+            let in_flight = self.pipe();
             self.congestion_controller.inner_mut().post_transmit(
                 cx.now(),
                 repr.segment_len(),
@@ -9869,6 +10109,145 @@ mod test {
         recv!(s, time 1300, [again]);
         recv_nothing!(s, time 1699);
         recv!(s, time 1700, [again]);
+    }
+
+    /// Six segments of one octet under way, and what is sent again is the one at `offset`.
+    fn socket_with_six_segments() -> TestSocket {
+        let mut s = socket_established();
+        s.remote_mss = 1;
+        s.set_nagle_enabled(false);
+        s.send_slice(b"abcdef").unwrap();
+        for (i, payload) in b"abcdef".chunks(1).enumerate() {
+            recv!(s, time 1000, Ok(TcpRepr {
+                seq_number: LOCAL_SEQ + 1 + i,
+                ack_number: Some(REMOTE_SEQ + 1),
+                payload,
+                ..RECV_TEMPL
+            }));
+        }
+        recv_nothing!(s, time 1000);
+        send!(s, time 1005, TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1),
+            ..SEND_TEMPL
+        });
+        s
+    }
+
+    fn sack(ack: usize, ranges: &[(usize, usize)]) -> TcpRepr<'static> {
+        let mut repr = TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1 + ack),
+            ..SEND_TEMPL
+        };
+        for (range, (left, right)) in repr.sack_ranges.iter_mut().zip(ranges) {
+            let at = |offset| (LOCAL_SEQ + 1 + offset).0 as u32;
+            *range = Some((at(*left), at(*right)));
+        }
+        repr
+    }
+
+    fn again(offset: usize) -> TcpRepr<'static> {
+        TcpRepr {
+            seq_number: LOCAL_SEQ + 1 + offset,
+            ack_number: Some(REMOTE_SEQ + 1),
+            payload: &b"abcdef"[offset..][..1],
+            ..RECV_TEMPL
+        }
+    }
+
+    #[test]
+    fn test_sack_recovers_two_losses_at_once() {
+        let mut s = socket_with_six_segments();
+        s.remote_has_sack = true;
+        // The first and the third are lost.
+        send!(s, time 1010, sack(0, &[(1, 2)]));
+        recv_nothing!(s, time 1010);
+        send!(s, time 1011, sack(0, &[(3, 4), (1, 2)]));
+        recv_nothing!(s, time 1011);
+        send!(s, time 1012, sack(0, &[(3, 5), (1, 2)]));
+        recv!(s, time 1012, Ok(again(0)));
+        recv_nothing!(s, time 1012);
+        send!(s, time 1013, sack(0, &[(3, 6), (1, 2)]));
+        recv!(s, time 1013, [again(2)]);
+        // Neither is sent a third time.
+        send!(s, time 1020, sack(2, &[(3, 6)]));
+        recv_nothing!(s, time 1020);
+        send!(s, time 1021, sack(6, &[]));
+        recv_nothing!(s, time 1021);
+        assert_eq!(s.recovery, Recovery::None);
+        assert!(s.scoreboard.is_empty());
+    }
+
+    #[test]
+    fn test_partial_ack_recovers_without_sack() {
+        let mut s = socket_with_six_segments();
+        for time in 1010..1013 {
+            send!(s, time time, sack(0, &[]));
+        }
+        recv!(s, time 1013, [again(0)]);
+        // RFC 6582: the ACK of part of what was in flight tells of the next loss.
+        send!(s, time 1020, sack(2, &[]));
+        recv!(s, time 1020, [again(2)]);
+        send!(s, time 1030, sack(6, &[]));
+        recv_nothing!(s, time 1030);
+        assert_eq!(s.recovery, Recovery::None);
+    }
+
+    #[test]
+    fn test_timeout_does_not_repeat_what_has_arrived() {
+        let mut s = socket_with_six_segments();
+        s.remote_has_sack = true;
+        send!(s, time 1010, sack(0, &[(1, 2)]));
+        send!(s, time 1011, sack(0, &[(1, 2), (5, 6)]));
+        for offset in [0, 2, 3, 4] {
+            recv!(s, time 3000, Ok(again(offset)));
+        }
+        recv_nothing!(s, time 3000);
+        // If that does not help, the remote may have thrown it away (RFC 2018, section 8).
+        for offset in 0..6 {
+            recv!(s, time 9000, Ok(again(offset)));
+        }
+        recv_nothing!(s, time 9000);
+        send!(s, time 9010, sack(6, &[]));
+        recv_nothing!(s, time 9010);
+    }
+
+    #[test]
+    fn test_sack_that_cannot_be_is_ignored() {
+        let mut s = socket_with_six_segments();
+        s.remote_has_sack = true;
+        for ranges in [(0, 6), (5, 7), (4, 3), (1 << 30, (1 << 30) + 5), (6, 6)] {
+            send!(s, time 1010, sack(0, &[ranges, ranges]));
+            assert!(s.scoreboard.is_empty(), "{ranges:?}");
+        }
+        recv_nothing!(s, time 1010);
+    }
+
+    #[test]
+    fn test_reports_three_ranges() {
+        let mut s = socket_established();
+        s.remote_has_sack = true;
+        for (i, offset) in [2, 6, 4].into_iter().enumerate() {
+            let reply = send(
+                &mut s,
+                Instant::from_millis(0),
+                &TcpRepr {
+                    seq_number: REMOTE_SEQ + 1 + offset,
+                    ack_number: Some(LOCAL_SEQ + 1),
+                    payload: b"x",
+                    ..SEND_TEMPL
+                },
+            );
+            let at = |offset| (REMOTE_SEQ + 1 + offset).0 as u32;
+            let range = |offset| Some((at(offset), at(offset + 1)));
+            let expected = [
+                [range(2), None, None],
+                [range(6), range(2), None],
+                [range(4), range(2), range(6)],
+            ];
+            assert_eq!(reply.unwrap().sack_ranges, expected[i]);
+        }
     }
 
     #[test]

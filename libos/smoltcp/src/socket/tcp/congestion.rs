@@ -63,14 +63,15 @@ pub(super) trait Controller {
 
     fn on_ack(&mut self, now: Instant, len: usize, in_flight: usize, rtt: &RttEstimator) {}
 
-    /// Fired on each duplicate ack received, after `on_loss` has been called.
-    fn on_dup_ack(&mut self, now: Instant, len: usize, in_flight: usize) {}
-
     /// Fired on a retransmission timeout.
     fn on_rto(&mut self, now: Instant, in_flight: usize) {}
 
-    /// Fired after an inferred loss via three duplicate acks.
+    /// Fired after an inferred loss via three duplicate or selective acks. Until `on_recovered` the
+    /// window stays as it is; what of it is in use the socket knows.
     fn on_loss(&mut self, now: Instant, in_flight: usize) {}
+
+    /// Fired when all that was in flight at `on_loss` has been acknowledged.
+    fn on_recovered(&mut self, now: Instant) {}
 
     fn pre_transmit(&mut self, now: Instant) {}
 

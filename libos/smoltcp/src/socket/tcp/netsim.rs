@@ -385,3 +385,35 @@ fn throughput_table() {
         }
     }
 }
+
+#[test]
+fn everything_arrives_whatever_the_link_does() {
+    for seed in 1..=40 {
+        let link = Link {
+            loss: 1_000 * (seed as u32 % 7).pow(2),
+            reorder: 10_000 * (seed as u32 % 5),
+            queue: 20_000 * (seed % 3 + 1),
+            ..Link::new(100_000_000, 5_000)
+        };
+        let total = 300_000;
+        let (_, world) = throughput(link, seed, total, || socket(8_000 << (seed % 4)));
+        assert_eq!(world.read, total, "seed {seed}");
+    }
+}
+
+#[cfg(feature = "socket-tcp-reno")]
+#[test]
+fn losses_rarely_cost_a_timeout() {
+    let link = Link {
+        loss: 20_000,
+        ..Link::new(1_000_000_000, 20_000)
+    };
+    let (megabits, world) = throughput(link, 1, 4 << 20, || {
+        let mut socket = socket(256 << 10);
+        socket.set_congestion_control(CongestionControl::Reno);
+        socket
+    });
+    // The square root formula (Mathis et al., 1997) gives 5 Mbit/s.
+    assert!(world.timeouts <= 4, "{}", world.timeouts);
+    assert!(megabits > 3.5, "{megabits}");
+}

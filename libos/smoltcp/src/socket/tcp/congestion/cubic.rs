@@ -111,11 +111,7 @@ impl Controller for Cubic {
         self.is_fresh = false;
         let used = self.usage.on_ack(len, in_flight, self.cwnd);
 
-        // First new-data-ack exits fast recovery and deflates `cwnd`
         if self.in_fast_recovery {
-            self.in_fast_recovery = false;
-            self.cwnd = self.ssthresh;
-            self.w_est = self.cwnd as f64;
             return;
         } else if self.cwnd < self.ssthresh {
             // Slow start: `cwnd` doubles per RTT. Octets are counted, not ACKs (RFC 3465): many
@@ -198,12 +194,6 @@ impl Controller for Cubic {
         self.cwnd = (self.cwnd + increment).min(self.rwnd).max(self.mss);
     }
 
-    fn on_dup_ack(&mut self, _now: Instant, len: usize, _in_flight: usize) {
-        if self.in_fast_recovery {
-            self.cwnd = self.cwnd.saturating_add(len).min(self.rwnd).max(self.mss);
-        }
-    }
-
     fn post_transmit(&mut self, now: Instant, _len: usize, in_flight: usize) {
         self.absorb_idle(now);
         self.usage.on_send(in_flight);
@@ -230,7 +220,7 @@ impl Controller for Cubic {
             };
 
             self.ssthresh = ((in_flight as f64 * BETA_CUBIC) as usize).max(2 * self.mss);
-            self.cwnd = self.ssthresh.min(self.rwnd).saturating_add(3 * self.mss);
+            self.cwnd = self.ssthresh.min(self.rwnd);
 
             self.recovery_start = Some(now);
             self.in_fast_recovery = true;
@@ -238,6 +228,11 @@ impl Controller for Cubic {
             self.growth = 0;
             self.recompute_k();
         }
+    }
+
+    fn on_recovered(&mut self, _now: Instant) {
+        self.in_fast_recovery = false;
+        self.w_est = self.cwnd as f64;
     }
 
     fn on_rto(&mut self, _now: Instant, in_flight: usize) {
@@ -408,33 +403,25 @@ mod test {
         cubic.set_mss(MSS);
         cubic.cwnd = MSS * 32;
 
-        // duplicate ACKs before fast recovery should do nothing
         let initial_cwnd = cubic.window();
-        for _ in 0..3 {
-            cubic.on_dup_ack(Instant::from_millis(0), MSS, initial_cwnd);
-        }
-        assert_eq!(cubic.window(), initial_cwnd);
 
         // we enter fast recovery upon minor loss (three duplicate ACKs).
-        // ssthresh = flight_size * beta_cubic, cwnd = ssthresh + 3*MSS, recovery_start = now.
+        // ssthresh = flight_size * beta_cubic, cwnd = ssthresh, recovery_start = now.
         // w_max = cwnd since the prior w_max (initial 2*MSS) is below cwnd.
         let in_flight = initial_cwnd / 2;
         let expected_ssthresh = (in_flight as f64 * BETA_CUBIC) as usize;
         cubic.on_loss(Instant::from_millis(0), in_flight);
         assert_eq!(cubic.ssthresh, expected_ssthresh);
-        assert_eq!(cubic.cwnd, expected_ssthresh + 3 * MSS);
+        assert_eq!(cubic.cwnd, expected_ssthresh);
         assert_eq!(cubic.w_max, initial_cwnd);
         assert!(cubic.in_fast_recovery);
         assert_eq!(cubic.recovery_start, Some(Instant::from_millis(0)));
 
-        // in fast recovery, each dup-ACK should increase the cwnd by 1 MSS
+        // in fast recovery, ACKs of part of the data leave the window alone
         let initial_cwnd = cubic.window();
         for i in 0..3 {
-            for _ in 0..3 {
-                let initial_cwnd = cubic.window();
-                cubic.on_dup_ack(Instant::from_millis(i), MSS, initial_cwnd);
-                assert_eq!(cubic.window(), initial_cwnd + MSS);
-            }
+            ack(&mut cubic, MSS, Instant::from_millis(i));
+            assert_eq!(cubic.window(), initial_cwnd);
 
             // multiple loss events (trip-dup-ack) should not trigger additional fast recovery reductions
             let initial_cwnd = cubic.window();
@@ -445,10 +432,10 @@ mod test {
             assert_eq!(cubic.ssthresh, initial_ssthresh);
             assert_eq!(cubic.w_max, initial_w_max);
         }
-        assert_eq!(cubic.window(), initial_cwnd + MSS * 9);
+        assert_eq!(cubic.window(), initial_cwnd);
 
-        // a non-duplicate ACK exits fast recovery and deflates cwnd to ssthresh
-        ack(&mut cubic, MSS, Instant::from_millis(10));
+        // the ACK of all of the data exits fast recovery
+        cubic.on_recovered(Instant::from_millis(10));
         assert_eq!(cubic.window(), cubic.ssthresh);
         assert!(!cubic.in_fast_recovery);
     }
@@ -473,8 +460,8 @@ mod test {
         assert_eq!(cubic.window(), cwnd);
         assert_eq!(cubic.ssthresh, ssthresh);
 
-        // The first ACK of new data still exits and deflates.
-        ack(&mut cubic, MSS, Instant::from_millis(2));
+        // The ACK of all of the data exits.
+        cubic.on_recovered(Instant::from_millis(2));
         assert!(!cubic.in_fast_recovery);
         assert_eq!(cubic.window(), ssthresh);
     }
@@ -608,27 +595,19 @@ mod test {
         assert_eq!(cubic.window(), initial_cwnd + MSS * 30);
         assert!(cubic.window() < cubic.ssthresh);
 
-        // dup ACKs: ssthresh = cwnd * beta, cwnd = ssthresh + 3*MSS, recovery_start = now
+        // dup ACKs: ssthresh = cwnd * beta, cwnd = ssthresh, recovery_start = now
         time += 1;
         let loss_cwnd = cubic.window();
         let expected_ssthresh = (loss_cwnd as f64 * BETA_CUBIC) as usize;
         cubic.on_loss(Instant::from_millis(time), loss_cwnd);
         assert_eq!(cubic.ssthresh, expected_ssthresh);
-        assert_eq!(cubic.window(), expected_ssthresh + 3 * MSS);
+        assert_eq!(cubic.window(), expected_ssthresh);
         assert!(cubic.in_fast_recovery);
         assert_eq!(cubic.recovery_start, Some(Instant::from_millis(time)));
 
-        // inflate cwnd on each duplicate ACK
-        for _ in 0..9 {
-            time += 1;
-            let initial_cwnd = cubic.window();
-            cubic.on_dup_ack(Instant::from_millis(time), MSS, cubic.cwnd);
-            assert_eq!(cubic.window(), initial_cwnd + MSS);
-        }
-
-        // non-duplicate ACK deflates cwnd to ssthresh
+        // the ACK of all of the data ends it
         time += 1;
-        ack(&mut cubic, MSS, Instant::from_millis(time));
+        cubic.on_recovered(Instant::from_millis(time));
         assert_eq!(cubic.window(), expected_ssthresh);
         assert!(!cubic.in_fast_recovery);
 

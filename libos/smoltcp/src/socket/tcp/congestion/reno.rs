@@ -61,10 +61,7 @@ impl Controller for Reno {
         self.is_fresh = false;
         let used = self.usage.on_ack(len, in_flight, self.cwnd);
 
-        // First new-data-ack exits fast recovery and deflates `cwnd`
         if self.in_fast_recovery {
-            self.in_fast_recovery = false;
-            self.cwnd = self.ssthresh;
             return;
         }
 
@@ -91,21 +88,19 @@ impl Controller for Reno {
         self.cwnd = self.cwnd.saturating_add(inc).min(self.rwnd).max(self.mss);
     }
 
-    fn on_dup_ack(&mut self, _now: Instant, len: usize, _in_flight: usize) {
-        if self.in_fast_recovery {
-            self.cwnd = self.cwnd.saturating_add(len).min(self.rwnd).max(self.mss);
-        }
-    }
-
     fn on_loss(&mut self, _now: Instant, in_flight: usize) {
         // Only cut window size on first entrance to fast recovery.
         if !self.in_fast_recovery {
             self.ssthresh = (in_flight >> 1).max(2 * self.mss);
-            self.cwnd = self.ssthresh.min(self.rwnd).saturating_add(3 * self.mss);
+            self.cwnd = self.ssthresh.min(self.rwnd);
 
             self.in_fast_recovery = true;
             self.is_fresh = false;
         }
+    }
+
+    fn on_recovered(&mut self, _now: Instant) {
+        self.in_fast_recovery = false;
     }
 
     fn on_rto(&mut self, _now: Instant, in_flight: usize) {
@@ -188,29 +183,21 @@ mod test {
         reno.set_mss(MSS);
         reno.cwnd = MSS * 32;
 
-        // duplicate ACKs before fast recovery should do nothing
         let initial_cwnd = reno.window();
-        for _ in 0..3 {
-            reno.on_dup_ack(Instant::from_millis(0), MSS, initial_cwnd);
-        }
-        assert_eq!(reno.window(), initial_cwnd);
 
         // we enter fast recovery upon minor loss (three duplicate ACKs)
         // window should become half the in-flight bytes
-        // sstresh should be the reduced cwnd, advanced by MSS for the 3 dup ACKs
+        // sstresh should be the reduced cwnd
         let inflight = initial_cwnd / 2;
         reno.on_loss(Instant::from_millis(0), inflight);
         assert_eq!(reno.ssthresh, inflight / 2);
-        assert_eq!(reno.cwnd, inflight / 2 + 3 * MSS);
+        assert_eq!(reno.cwnd, inflight / 2);
 
-        // in fast recovery, each dup-ACK should increase  the cwnd by 1 MSS
+        // in fast recovery, ACKs of part of the data leave the window alone
         let initial_cwnd = reno.window();
         for i in 0..3 {
-            for _ in 0..3 {
-                let initial_cwnd = reno.window();
-                reno.on_dup_ack(Instant::from_millis(i), MSS, initial_cwnd);
-                assert_eq!(reno.window(), initial_cwnd + MSS);
-            }
+            ack(&mut reno, MSS, Instant::from_millis(i));
+            assert_eq!(reno.window(), initial_cwnd);
 
             // multiple loss events (trip-dup-ack) should not trigger additional fast recovery reductions
             let initial_cwnd = reno.window();
@@ -219,10 +206,10 @@ mod test {
             assert_eq!(reno.window(), initial_cwnd);
             assert_eq!(reno.ssthresh, initial_ssthresh);
         }
-        assert_eq!(reno.window(), initial_cwnd + MSS * 9);
+        assert_eq!(reno.window(), initial_cwnd);
 
-        // a non-duplicate ACK exits fast recovery and enters congestion avoidance
-        ack(&mut reno, MSS, Instant::from_millis(10));
+        // the ACK of all of the data exits fast recovery and enters congestion avoidance
+        reno.on_recovered(Instant::from_millis(10));
         assert_eq!(reno.window(), reno.ssthresh);
 
         // CA is slower growth so should be less than 1MSS per ACK
@@ -336,26 +323,18 @@ mod test {
         assert_eq!(reno.window(), initial_cwnd + MSS * 30);
         assert!(reno.window() < reno.ssthresh);
 
-        // dup ACKs: cwnd and sstresh become half in-flight bytes AND cwnd gets advanced for each dup-ack it had received
+        // dup ACKs: cwnd and sstresh become half in-flight bytes
         time += 1;
         let loss_cwnd = reno.window();
         let expected_ssthresh = loss_cwnd / 2;
         reno.on_loss(Instant::from_millis(time), loss_cwnd);
         assert_eq!(reno.ssthresh, expected_ssthresh);
-        assert_eq!(reno.window(), expected_ssthresh + 3 * MSS);
+        assert_eq!(reno.window(), expected_ssthresh);
         assert!(reno.in_fast_recovery);
 
-        // inflate cwnd until on each duplicate ACK
-        for _ in 0..9 {
-            time += 1;
-            let initial_cwnd = reno.window();
-            reno.on_dup_ack(Instant::from_millis(time), MSS, reno.cwnd);
-            assert_eq!(reno.window(), initial_cwnd + MSS);
-        }
-
-        // non-duplicate ACK deflates cwnd to ssthresh
+        // the ACK of all of the data ends it
         time += 1;
-        ack(&mut reno, MSS, Instant::from_millis(time));
+        reno.on_recovered(Instant::from_millis(time));
         assert_eq!(reno.window(), expected_ssthresh);
         assert!(!reno.in_fast_recovery);
 
@@ -387,8 +366,8 @@ mod test {
         assert_eq!(reno.window(), cwnd);
         assert_eq!(reno.ssthresh, ssthresh);
 
-        // The first ACK of new data still exits and deflates.
-        ack(&mut reno, MSS, Instant::from_millis(2));
+        // The ACK of all of the data exits.
+        reno.on_recovered(Instant::from_millis(2));
         assert!(!reno.in_fast_recovery);
         assert_eq!(reno.window(), ssthresh);
     }
