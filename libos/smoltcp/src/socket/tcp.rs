@@ -13,17 +13,23 @@ use crate::socket::WakerRegistration;
 use crate::socket::{Context, PollAt};
 use crate::storage::{Assembler, RingBuffer};
 use crate::time::{Duration, Instant};
-use scoreboard::Scoreboard;
-
 use crate::wire::{
     IpAddress, IpEndpoint, IpListenEndpoint, IpProtocol, IpRepr, TCP_HEADER_LEN, TcpControl,
     TcpRepr, TcpSeqNumber, TcpTimestampGenerator, TcpTimestampRepr,
 };
 
 mod congestion;
+#[cfg(feature = "alloc")]
+mod elastic;
 #[cfg(all(test, feature = "medium-ip", feature = "proto-ipv4"))]
 mod netsim;
 mod scoreboard;
+
+#[cfg(feature = "alloc")]
+use elastic::Elastic;
+#[cfg(feature = "alloc")]
+pub use elastic::{BufferBudget, ElasticBuffers};
+use scoreboard::Scoreboard;
 
 macro_rules! tcp_trace {
     ($($arg:expr),*) => (net_log!(trace, $($arg),*));
@@ -340,6 +346,8 @@ enum Timer {
 }
 
 const ACK_DELAY_DEFAULT: Duration = Duration::from_millis(10);
+#[cfg(feature = "alloc")]
+const SHRINK_DELAY: Duration = Duration::from_secs(1);
 const CLOSE_DELAY: Duration = Duration::from_millis(10_000);
 
 impl Timer {
@@ -533,6 +541,9 @@ pub struct Socket<'a> {
     rx_buffer: SocketBuffer<'a>,
     rx_fin_received: bool,
     tx_buffer: SocketBuffer<'a>,
+    /// How the buffers grow and shrink, if they do.
+    #[cfg(feature = "alloc")]
+    elastic: Option<Elastic>,
     /// Interval after which, if no inbound packets are received, the connection is aborted.
     timeout: Option<Duration>,
     /// Interval at which keep-alive packets will be sent.
@@ -663,6 +674,8 @@ impl<'a> Socket<'a> {
             tx_buffer,
             rx_buffer,
             rx_fin_received: false,
+            #[cfg(feature = "alloc")]
+            elastic: None,
             timeout: None,
             keep_alive: None,
             hop_limit: None,
@@ -836,7 +849,123 @@ impl<'a> Socket<'a> {
     /// Used in internal calculations as well as packet generation.
     #[inline]
     fn scaled_window(&self) -> u16 {
-        u16::try_from(self.rx_buffer.window() >> self.remote_win_shift).unwrap_or(u16::MAX)
+        u16::try_from(self.recv_window() >> self.remote_win_shift).unwrap_or(u16::MAX)
+    }
+
+    /// Return the octets that the remote endpoint may send now.
+    fn recv_window(&self) -> usize {
+        #[cfg(feature = "alloc")]
+        if let Some(elastic) = &self.elastic {
+            let size = elastic.promise().max(self.rx_buffer.capacity());
+            return size - self.rx_buffer.len();
+        }
+        self.rx_buffer.window()
+    }
+
+    /// Return the window shift for the largest window that there may be.
+    fn largest_win_shift(&self) -> u8 {
+        let mut size = self.rx_buffer.capacity();
+        #[cfg(feature = "alloc")]
+        if let Some(elastic) = &self.elastic {
+            size = size.max(elastic.most());
+        }
+        let log2 = mem::size_of::<usize>() * 8 - size.leading_zeros() as usize;
+        log2.saturating_sub(16) as u8
+    }
+
+    /// Let the buffers grow when they are what limits the throughput, and shrink when they are
+    /// idle; or, with `None`, let them stay as they are.
+    ///
+    /// The buffers given to [new](#method.new) may be empty. With the first octet they become
+    /// `floor` octets, and from then on they double as needed:
+    ///
+    ///   * The receive buffer, when octets arrive that do not fit. The window that is promised to
+    ///     the remote endpoint starts at up to 64 KiB and doubles when the program keeps up with
+    ///     what arrives. When the budget is used up, what does not fit is lost, and the remote
+    ///     endpoint sends it again.
+    ///   * The send buffer, when it is full, up to twice what may be under way.
+    ///
+    /// They shrink to `floor` when they are empty and nothing was received for a second, or by
+    /// [shrink_buffers](#method.shrink_buffers).
+    ///
+    /// # Panics
+    /// This function panics if the socket is open, if `most` exceeds 1 GiB, or if `floor` is zero
+    /// or exceeds `most`.
+    #[cfg(feature = "alloc")]
+    pub fn set_elastic_buffers(&mut self, limits: Option<ElasticBuffers>) {
+        assert!(!self.is_open());
+        if let Some(limits) = &limits {
+            assert!(limits.most <= 1 << 30);
+            assert!((1..=limits.most).contains(&limits.floor));
+        }
+        self.elastic = limits.map(Elastic::new);
+        self.remote_win_shift = self.largest_win_shift();
+    }
+
+    /// Shrink buffers that are elastic and empty. The buffers of a closed socket become empty.
+    #[cfg(feature = "alloc")]
+    pub fn shrink_buffers(&mut self) {
+        if self.state == State::Closed {
+            self.assembler.clear();
+            self.rx_buffer.clear();
+            self.tx_buffer.clear();
+        }
+        if let Some(elastic) = &mut self.elastic {
+            elastic.shrink(&mut self.tx_buffer);
+            if self.assembler.is_empty() {
+                elastic.shrink(&mut self.rx_buffer);
+            }
+        }
+    }
+
+    /// Return when buffers that are too large now shrink.
+    #[cfg(feature = "alloc")]
+    fn shrinks_at(&self) -> Option<Instant> {
+        let elastic = self.elastic.as_ref()?;
+        let is_oversized = elastic.is_oversized(&self.tx_buffer)
+            || (elastic.is_oversized(&self.rx_buffer) && self.assembler.is_empty());
+        if !is_oversized {
+            return None;
+        }
+        Some(self.remote_last_ts? + SHRINK_DELAY)
+    }
+
+    /// Make the receive buffer large enough for `needed` octets after those in it, if possible,
+    /// and return how many fit.
+    fn make_recv_room(&mut self, needed: usize) -> usize {
+        #[cfg(feature = "alloc")]
+        if needed > self.rx_buffer.window()
+            && let Some(elastic) = &mut self.elastic
+        {
+            let beyond = self.assembler.iter_data().last();
+            let beyond = beyond.map_or(0, |(_, right)| right);
+            let size = self.rx_buffer.len() + needed;
+            elastic.grow(&mut self.rx_buffer, size, beyond);
+        }
+        needed.min(self.rx_buffer.window())
+    }
+
+    /// Return whether a full transmit buffer may grow.
+    fn may_grow_send(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        if let Some(elastic) = &self.elastic {
+            let window = self.congestion_controller.inner().window();
+            let window = window.min(self.remote_win_len);
+            return elastic.may_grow_send(self.tx_buffer.capacity(), window);
+        }
+        false
+    }
+
+    /// Make room in a full transmit buffer, if it is elastic, and return the octets that fit.
+    pub fn make_send_room(&mut self) -> usize {
+        #[cfg(feature = "alloc")]
+        if self.tx_buffer.is_full()
+            && self.may_grow_send()
+            && let Some(elastic) = &mut self.elastic
+        {
+            elastic.grow_send(&mut self.tx_buffer);
+        }
+        self.tx_buffer.window()
     }
 
     /// Return the last window field value, including scaling according to RFC 1323.
@@ -994,8 +1123,10 @@ impl<'a> Socket<'a> {
     }
 
     fn reset(&mut self) {
-        let rx_cap_log2 =
-            mem::size_of::<usize>() * 8 - self.rx_buffer.capacity().leading_zeros() as usize;
+        #[cfg(feature = "alloc")]
+        if let Some(elastic) = &mut self.elastic {
+            elastic.reset();
+        }
 
         self.state = State::Closed;
         self.timer = Timer::new();
@@ -1014,7 +1145,7 @@ impl<'a> Socket<'a> {
         self.remote_last_win = 0;
         self.remote_win_len = 0;
         self.remote_win_scale = None;
-        self.remote_win_shift = rx_cap_log2.saturating_sub(16) as u8;
+        self.remote_win_shift = self.largest_win_shift();
         self.remote_mss = DEFAULT_MSS;
         self.remote_last_ts = None;
         self.local_rx_last_seq = None;
@@ -1314,7 +1445,7 @@ impl<'a> Socket<'a> {
             return false;
         }
 
-        !self.tx_buffer.is_full()
+        !self.tx_buffer.is_full() || self.may_grow_send()
     }
 
     /// Return the maximum number of bytes inside the recv buffer.
@@ -1343,6 +1474,7 @@ impl<'a> Socket<'a> {
             return Err(SendError::InvalidState);
         }
 
+        self.make_send_room();
         let old_length = self.tx_buffer.len();
         let (size, result) = f(&mut self.tx_buffer);
         if size > 0 {
@@ -1423,6 +1555,11 @@ impl<'a> Socket<'a> {
         let (size, result) = f(&mut self.rx_buffer);
         self.remote_seq_no += size;
         if size > 0 {
+            #[cfg(feature = "alloc")]
+            if let Some(elastic) = &mut self.elastic {
+                elastic.on_drain(size, _old_length - size);
+            }
+
             #[cfg(any(test, feature = "verbose"))]
             tcp_trace!(
                 "rx buffer: dequeueing {} octets (now {})",
@@ -2102,6 +2239,14 @@ impl<'a> Socket<'a> {
             }
         };
 
+        // Elastic buffers become as large as is needed, but they may fail to.
+        let room = match payload.len() {
+            0 => 0,
+            len => self.make_recv_room(payload_offset + len),
+        };
+        let payload = &payload[..payload.len().min(room.saturating_sub(payload_offset))];
+        let is_cut = segment_end != segment_start.max(window_start) + payload.len();
+
         // Compute the amount of acknowledged octets, removing the SYN and FIN bits
         // from the sequence space.
         let mut ack_len = 0;
@@ -2136,7 +2281,9 @@ impl<'a> Socket<'a> {
 
         // If a FIN is received at the end of the current segment, but
         // we have a hole in the assembler before the current segment, disregard this FIN.
-        if control == TcpControl::Fin && window_start < segment_start {
+        if control == TcpControl::Fin
+            && (window_start < segment_start || (is_cut && !repr.payload.is_empty()))
+        {
             tcp_trace!(
                 "ignoring FIN because we don't have full data yet. window_start={} segment_start={}",
                 window_start,
@@ -2486,6 +2633,10 @@ impl<'a> Socket<'a> {
         }
 
         let assembler_was_empty = self.assembler.is_empty();
+        if assembler_was_empty && self.rx_buffer.is_empty() {
+            // Start over at the front, for as much contiguous space as there is.
+            self.rx_buffer.clear();
+        }
 
         // Try adding payload octets to the assembler.
         let Ok(contig_len) = self
@@ -2845,6 +2996,11 @@ impl<'a> Socket<'a> {
             return Ok(());
         }
 
+        #[cfg(feature = "alloc")]
+        if self.shrinks_at().is_some_and(|at| at <= cx.now()) {
+            self.shrink_buffers();
+        }
+
         // Decide whether we're sending a packet.
         if self.seq_to_transmit(cx) {
             // If we have data to transmit and it fits into partner's window, do it.
@@ -2930,7 +3086,7 @@ impl<'a> Socket<'a> {
                 repr.control = TcpControl::Syn;
                 repr.seq_number = self.local_seq_no;
                 // window len must NOT be scaled in SYNs.
-                repr.window_len = u16::try_from(self.rx_buffer.window()).unwrap_or(u16::MAX);
+                repr.window_len = u16::try_from(self.recv_window()).unwrap_or(u16::MAX);
                 if self.state == State::SynSent {
                     repr.ack_number = None;
                     repr.window_scale = Some(self.remote_win_shift);
@@ -3259,11 +3415,21 @@ impl<'a> Socket<'a> {
                 (_, _) => PollAt::Ingress,
             };
 
+            #[cfg(feature = "alloc")]
+            let shrink_poll_at = self.shrinks_at().map_or(PollAt::Ingress, PollAt::Time);
+            #[cfg(not(feature = "alloc"))]
+            let shrink_poll_at = PollAt::Ingress;
+
             // We wait for the earliest of our timers to fire.
-            *[self.timer.poll_at(), timeout_poll_at, delayed_ack_poll_at]
-                .iter()
-                .min()
-                .unwrap_or(&PollAt::Ingress)
+            *[
+                self.timer.poll_at(),
+                timeout_poll_at,
+                delayed_ack_poll_at,
+                shrink_poll_at,
+            ]
+            .iter()
+            .min()
+            .unwrap_or(&PollAt::Ingress)
         }
     }
 }
@@ -10248,6 +10414,150 @@ mod test {
             ];
             assert_eq!(reply.unwrap().sack_ranges, expected[i]);
         }
+    }
+
+    #[cfg(feature = "alloc")]
+    fn socket_elastic(octets: usize) -> (TestSocket, alloc::sync::Arc<BufferBudget>) {
+        let budget = alloc::sync::Arc::new(BufferBudget::new(octets));
+        let mut s = socket_with_buffer_sizes(0, 0);
+        s.set_elastic_buffers(Some(ElasticBuffers {
+            budget: budget.clone(),
+            floor: 16,
+            most: 1 << 20,
+        }));
+        assert_eq!(s.remote_win_shift, 5);
+        s.state = State::Established;
+        s.tuple = Some(TUPLE);
+        s.local_seq_no = LOCAL_SEQ + 1;
+        s.remote_seq_no = REMOTE_SEQ + 1;
+        s.remote_last_seq = LOCAL_SEQ + 1;
+        s.remote_last_ack = Some(REMOTE_SEQ + 1);
+        s.remote_last_win = s.scaled_window();
+        s.remote_win_len = 256;
+        s.remote_win_scale = Some(0);
+        (s, budget)
+    }
+
+    #[cfg(feature = "alloc")]
+    fn data_at(offset: usize, payload: &'static [u8]) -> TcpRepr<'static> {
+        TcpRepr {
+            seq_number: REMOTE_SEQ + 1 + offset,
+            ack_number: Some(LOCAL_SEQ + 1),
+            payload,
+            ..SEND_TEMPL
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_recv_buffer() {
+        let (mut s, budget) = socket_elastic(1000);
+        assert_eq!(s.recv_window(), 65_535);
+        assert_eq!(s.recv_capacity(), 0);
+        send!(s, time 0, data_at(0, b"0123456789"));
+        assert_eq!(s.recv_capacity(), 16);
+        assert_eq!(budget.left(), 1000);
+        // Out of order, and what lies behind moves, too.
+        let reply = send(&mut s, Instant::from_millis(1), &data_at(25, b"fghij"));
+        assert_eq!(reply.unwrap().ack_number, Some(REMOTE_SEQ + 1 + 10));
+        assert_eq!(s.recv_capacity(), 32);
+        let reply = send(&mut s, Instant::from_millis(1), &data_at(95, b"xyz"));
+        assert_eq!(reply.unwrap().ack_number, Some(REMOTE_SEQ + 1 + 10));
+        assert_eq!(s.recv_capacity(), 128);
+        assert_eq!(budget.left(), 1000 - 112);
+        let reply = send(
+            &mut s,
+            Instant::from_millis(1),
+            &data_at(10, b"0123456789ABCDE"),
+        );
+        assert_eq!(reply.unwrap().ack_number, Some(REMOTE_SEQ + 1 + 30));
+        assert_eq!(s.peek(99).unwrap(), b"01234567890123456789ABCDEfghij");
+        assert_eq!(s.recv_window(), 65_535 - 30);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_recv_buffer_without_budget() {
+        let (mut s, budget) = socket_elastic(10);
+        send!(s, time 0, data_at(0, b"0123456789"));
+        // There is no room for all of it, so its end is lost, and its FIN.
+        let mut data = data_at(10, b"0123456789ABCDEFGHIJ");
+        data.control = TcpControl::Fin;
+        send!(s, time 0, data);
+        assert_eq!(s.state, State::Established);
+        assert_eq!(s.recv_queue(), 16);
+        assert_eq!(budget.left(), 10);
+        send!(s, time 0, data_at(16, b"6789"));
+        assert_eq!(s.recv_queue(), 20);
+        assert_eq!(s.recv_capacity(), 20);
+        assert_eq!(budget.left(), 6);
+        s.recv(|bytes| (bytes.len(), ())).unwrap();
+        let mut data = data_at(20, b"ABCDEFGHIJ");
+        data.control = TcpControl::Fin;
+        send!(s, time 0, data);
+        assert_eq!(s.state, State::CloseWait);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_buffers_shrink_when_idle() {
+        let (mut s, budget) = socket_elastic(1 << 20);
+        send!(s, time 5000, data_at(0, &[b'x'; 1000]));
+        assert_eq!(s.recv_capacity(), 1024);
+        assert_eq!(s.send(|space| (space.len(), space.len())).unwrap(), 16);
+        assert!(s.can_send());
+        assert_eq!(s.send(|space| (space.len(), space.len())).unwrap(), 16);
+        while s.can_send() {
+            s.send(|space| (space.len(), ())).unwrap();
+        }
+        // Twice what may be under way, by the window of the remote endpoint.
+        assert_eq!(s.send_capacity(), 512);
+        assert_eq!(budget.left(), (1 << 20) - 1008 - 496);
+        while s.socket.poll_at(&mut s.cx) == PollAt::Now {
+            recv(&mut s, Instant::from_millis(5000), |_| ());
+        }
+        send!(s, time 5001, TcpRepr {
+            seq_number: REMOTE_SEQ + 1 + 1000,
+            ack_number: Some(LOCAL_SEQ + 1 + 256),
+            ..SEND_TEMPL
+        });
+        while s.socket.poll_at(&mut s.cx) == PollAt::Now {
+            recv(&mut s, Instant::from_millis(5001), |_| ());
+        }
+        send!(s, time 5002, TcpRepr {
+            seq_number: REMOTE_SEQ + 1 + 1000,
+            ack_number: Some(LOCAL_SEQ + 1 + 512),
+            ..SEND_TEMPL
+        });
+        s.recv(|bytes| (bytes.len(), ())).unwrap();
+        let at = Instant::from_millis(6002);
+        assert_eq!(s.socket.poll_at(&mut s.cx), PollAt::Time(at));
+        recv_nothing!(s, time 6001);
+        assert_eq!(s.send_capacity(), 512);
+        recv_nothing!(s, time 6002);
+        assert_eq!(s.send_capacity(), 16);
+        assert_eq!(s.recv_capacity(), 16);
+        assert_eq!(budget.left(), 1 << 20);
+        assert_eq!(s.socket.poll_at(&mut s.cx), PollAt::Ingress);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_window_follows_a_quick_reader() {
+        let (mut s, budget) = socket_elastic(1 << 20);
+        let mut offset = 0;
+        for _ in 0..1100 {
+            let _ = send(&mut s, Instant::ZERO, &data_at(offset, &[b'x'; 1000]));
+            offset += 1000;
+            s.recv(|bytes| (bytes.len(), ())).unwrap();
+            assert_eq!(s.recv_queue(), 0, "it lies in one piece");
+            let _ = s.socket.dispatch(&mut s.cx, |_, _, _| Ok::<(), ()>(()));
+        }
+        assert_eq!(s.recv_window(), 1 << 20);
+        // And the buffer stays small.
+        assert_eq!(s.recv_capacity(), 1024);
+        drop(s);
+        assert_eq!(budget.left(), 1 << 20);
     }
 
     #[test]

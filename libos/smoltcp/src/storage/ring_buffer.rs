@@ -56,6 +56,27 @@ impl<'a, T: 'a> RingBuffer<'a, T> {
         self.storage.len()
     }
 
+    /// Exchange the storage and return the old one. The content stays, and so do `beyond` elements
+    /// after the last allocated one: a reassembly buffer has something there.
+    ///
+    /// # Panics
+    /// This function panics if what is to stay does not fit into the new storage, or was not in
+    /// the old one.
+    pub fn replace_storage<S>(&mut self, storage: S, beyond: usize) -> ManagedSlice<'a, T>
+    where
+        S: Into<ManagedSlice<'a, T>>,
+        T: Copy,
+    {
+        let mut storage = storage.into();
+        let count = self.length + beyond;
+        assert!(count <= self.capacity() && count <= storage.len());
+        let first = cmp::min(count, self.capacity() - self.read_at);
+        storage[..first].copy_from_slice(&self.storage[self.read_at..self.read_at + first]);
+        storage[first..count].copy_from_slice(&self.storage[..count - first]);
+        self.read_at = 0;
+        core::mem::replace(&mut self.storage, storage)
+    }
+
     /// Clear the ring buffer, and reset every element.
     pub fn reset(&mut self)
     where
@@ -799,5 +820,29 @@ mod test {
 
         let large = ring.enqueue_many(8);
         assert_eq!(large.len(), 8);
+    }
+
+    #[test]
+    fn test_replace_storage_keeps_what_wraps_around() {
+        let mut ring = RingBuffer::new(vec![b'.'; 6]);
+        assert_eq!(ring.enqueue_slice(b"xxxx"), 4);
+        ring.dequeue_allocated(4);
+        // The fifth and the sixth element, then the first.
+        ring.length = 0;
+        ring.read_at = 4;
+        assert_eq!(ring.write_unallocated(0, b"abcdef"), 6);
+        ring.enqueue_unallocated(3);
+        let old = ring.replace_storage(vec![b'.'; 12], 2);
+        assert_eq!(old.len(), 6);
+        assert_eq!(ring.len(), 3);
+        assert_eq!(ring.capacity(), 12);
+        ring.enqueue_unallocated(2);
+        assert_eq!(ring.get_allocated(0, 12), b"abcde");
+        ring.dequeue_allocated(3);
+        let _ = ring.replace_storage(vec![b'.'; 2], 0);
+        assert_eq!(ring.get_allocated(0, 12), b"de");
+        ring.clear();
+        let _ = ring.replace_storage(vec![], 0);
+        assert_eq!(ring.enqueue_slice(b"x"), 0);
     }
 }

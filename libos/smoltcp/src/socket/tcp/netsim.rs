@@ -293,6 +293,18 @@ fn socket(buffer: usize) -> Socket<'static> {
     socket
 }
 
+/// Buffers from nothing to 4 MiB.
+#[cfg(feature = "alloc")]
+fn elastic_socket(budget: &alloc::sync::Arc<BufferBudget>) -> Socket<'static> {
+    let mut socket = socket(0);
+    socket.set_elastic_buffers(Some(ElasticBuffers {
+        budget: budget.clone(),
+        floor: 4 << 10,
+        most: 4 << 20,
+    }));
+    socket
+}
+
 const CASES: [(&str, Link, usize); 7] = [
     (
         "20 ms, 2 % loss, 2 % reorder",
@@ -361,14 +373,20 @@ fn throughput_table() {
         CongestionControl::Cubic,
     ];
     for (name, link, total) in CASES {
-        for buffer in [64 << 10, 2 << 20] {
+        for buffer in [64 << 10, 2 << 20, 0] {
             for control in controls {
                 let mut sum = 0.0;
                 let (mut timeouts, mut sent) = (0, 0);
-                let seeds = 4;
+                let seeds = 2;
                 for seed in 1..=seeds {
                     let (megabits, world) = throughput(link, seed, total, || {
-                        let mut socket = socket(buffer);
+                        let mut socket = match buffer {
+                            #[cfg(feature = "alloc")]
+                            0 => {
+                                elastic_socket(&alloc::sync::Arc::new(BufferBudget::new(16 << 20)))
+                            }
+                            _ => socket(buffer),
+                        };
                         socket.set_congestion_control(control);
                         socket
                     });
@@ -376,9 +394,12 @@ fn throughput_table() {
                     timeouts += world.timeouts;
                     sent += world.sent[0];
                 }
+                let buffer = match buffer {
+                    0 => std::string::String::from("elastic"),
+                    _ => std::format!("{} KiB", buffer >> 10),
+                };
                 println!(
-                    "{name:34} {:5} KiB {control:?}: {:8.2} Mbit/s, {timeouts} timeouts, {sent} packets",
-                    buffer >> 10,
+                    "{name:34} {buffer:>8} {control:?}: {:8.2} Mbit/s, {timeouts} timeouts, {sent} packets",
                     sum / seeds as f64
                 );
             }
@@ -416,4 +437,23 @@ fn losses_rarely_cost_a_timeout() {
     // The square root formula (Mathis et al., 1997) gives 5 Mbit/s.
     assert!(world.timeouts <= 4, "{}", world.timeouts);
     assert!(megabits > 3.5, "{megabits}");
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn everything_arrives_in_elastic_buffers() {
+    for seed in 1..=20 {
+        let link = Link {
+            loss: 5_000 * (seed as u32 % 3),
+            reorder: 10_000 * (seed as u32 % 5),
+            ..Link::new(100_000_000, 5_000)
+        };
+        let total = 500_000;
+        let octets = 10_000 << (seed % 6);
+        let budget = alloc::sync::Arc::new(BufferBudget::new(octets));
+        let (_, world) = throughput(link, seed, total, || elastic_socket(&budget));
+        assert_eq!(world.read, total, "seed {seed}");
+        drop(world);
+        assert_eq!(budget.left(), octets);
+    }
 }
