@@ -3339,9 +3339,7 @@ impl<'a> Socket<'a> {
         }
         // An empty segment is no news, and may have been sent from beyond a rewound sequence number.
         if repr.segment_len() > 0 {
-            self.remote_last_seq = self
-                .scoreboard
-                .skip(self.remote_last_seq.max(segment_end));
+            self.remote_last_seq = self.scoreboard.skip(self.remote_last_seq.max(segment_end));
             self.remote_max_seq = self.remote_max_seq.max(segment_end);
         }
         self.remote_last_ack = repr.ack_number;
@@ -7015,39 +7013,52 @@ mod test {
     #[test]
     fn test_ack_from_before_the_window_is_taken() {
         let mut s = socket_established();
-        send!(s, TcpRepr {
-            seq_number: REMOTE_SEQ + 1,
-            ack_number: Some(LOCAL_SEQ + 1),
-            payload:    &b"abcdef"[..],
-            ..SEND_TEMPL
-        });
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1),
+                payload: &b"abcdef"[..],
+                ..SEND_TEMPL
+            }
+        );
         s.send_slice(b"012345").unwrap();
-        recv!(s, Ok(TcpRepr {
-            seq_number: LOCAL_SEQ + 1,
-            ack_number: Some(REMOTE_SEQ + 1 + 6),
-            window_len: 58,
-            payload:    &b"012345"[..],
-            ..RECV_TEMPL
-        }));
+        recv!(
+            s,
+            Ok(TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1 + 6),
+                window_len: 58,
+                payload: &b"012345"[..],
+                ..RECV_TEMPL
+            })
+        );
         // The remote end has gone back to its first segment, and has ours.
-        send!(s, TcpRepr {
-            seq_number: REMOTE_SEQ + 1,
-            ack_number: Some(LOCAL_SEQ + 1 + 6),
-            ..SEND_TEMPL
-        }, Some(TcpRepr {
-            seq_number: LOCAL_SEQ + 1 + 6,
-            ack_number: Some(REMOTE_SEQ + 1 + 6),
-            window_len: 58,
-            ..RECV_TEMPL
-        }));
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1 + 6),
+                ..SEND_TEMPL
+            },
+            Some(TcpRepr {
+                seq_number: LOCAL_SEQ + 1 + 6,
+                ack_number: Some(REMOTE_SEQ + 1 + 6),
+                window_len: 58,
+                ..RECV_TEMPL
+            })
+        );
         assert_eq!(s.send_queue(), 0);
         // Only what can be meant is believed.
         s.send_slice(b"6789").unwrap();
-        send!(s, TcpRepr {
-            seq_number: REMOTE_SEQ + 1,
-            ack_number: Some(LOCAL_SEQ + 1 + 6 + 5),
-            ..SEND_TEMPL
-        });
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1 + 6 + 5),
+                ..SEND_TEMPL
+            }
+        );
         assert_eq!(s.send_queue(), 4);
     }
 
