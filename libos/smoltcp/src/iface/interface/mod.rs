@@ -1052,6 +1052,8 @@ impl InterfaceInner {
 
     fn has_neighbor(&self, addr: &IpAddress) -> bool {
         match self.route(addr, self.now) {
+            #[cfg(feature = "medium-ethernet")]
+            Some(_routed_addr) if self.is_own_addr(&_routed_addr) => true,
             Some(_routed_addr) => match self.caps.medium {
                 #[cfg(feature = "medium-ethernet")]
                 Medium::Ethernet => self.neighbor_cache.lookup(&_routed_addr, self.now).found(),
@@ -1062,6 +1064,13 @@ impl InterfaceInner {
             },
             None => false,
         }
+    }
+
+    /// Check whether an address belongs to this host, so that nobody has to be asked for its
+    /// hardware address.
+    #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
+    fn is_own_addr(&self, addr: &IpAddress) -> bool {
+        self.ip_addrs.iter().any(|cidr| cidr.address() == *addr)
     }
 
     #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
@@ -1136,6 +1145,8 @@ impl InterfaceInner {
 
         match self.neighbor_cache.lookup(&dst_addr, self.now) {
             NeighborAnswer::Found(hardware_addr) => return Ok((hardware_addr, tx_token)),
+            // A device that loops such packets back does not resolve addresses.
+            _ if self.is_own_addr(&dst_addr) => return Ok((self.hardware_addr, tx_token)),
             NeighborAnswer::RateLimited => return Err(DispatchError::NeighborPending),
             _ => (), // XXX
         }

@@ -305,3 +305,22 @@ pub fn tcp_listen_drops_unspecified_src() {
     assert_eq!(reply, None);
     assert!(sockets.get_mut::<tcp::Socket>(handle).is_listening());
 }
+
+#[test]
+#[cfg(feature = "medium-ethernet")]
+fn an_own_address_is_not_asked_for() {
+    let (mut iface, _sockets, _device) = setup(Medium::Ethernet);
+    let own = iface.ip_addrs().to_vec();
+    assert!(!own.is_empty());
+    for cidr in own {
+        assert_eq!(
+            iface.inner.lookup_hardware_addr(
+                MockTxToken,
+                &cidr.address(),
+                &mut iface.fragmenter
+            ),
+            Ok((iface.inner.hardware_addr, MockTxToken))
+        );
+        assert!(iface.inner.has_neighbor(&cidr.address()));
+    }
+}
