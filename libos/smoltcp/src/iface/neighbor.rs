@@ -45,11 +45,15 @@ impl Answer {
 #[derive(Debug)]
 pub struct Cache {
     storage: LinearMap<IpAddress, Neighbor, IFACE_NEIGHBOR_CACHE_COUNT>,
-    silent_until: Instant,
+    /// Neighbors that were asked for a short time ago, and until when they are not asked again.
+    asked: LinearMap<IpAddress, Instant, ASKED_COUNT>,
 }
 
+/// Most neighbors that are asked for within `Cache::SILENT_TIME`.
+const ASKED_COUNT: usize = 8;
+
 impl Cache {
-    /// Minimum delay between discovery requests, in milliseconds.
+    /// Minimum delay between discovery requests for one neighbor, in milliseconds.
     pub(crate) const SILENT_TIME: Duration = Duration::from_millis(1_000);
 
     /// Neighbor entry lifetime, in milliseconds.
@@ -59,7 +63,7 @@ impl Cache {
     pub fn new() -> Self {
         Self {
             storage: LinearMap::new(),
-            silent_until: Instant::from_millis(0),
+            asked: LinearMap::new(),
         }
     }
 
@@ -158,15 +162,37 @@ impl Cache {
             return Answer::Found(hardware_addr);
         }
 
-        if timestamp < self.silent_until {
+        let is_silent = match self.asked.get(protocol_addr) {
+            Some(silent_until) => timestamp < *silent_until,
+            // All the places are taken: so many requests at once are enough.
+            None => {
+                self.asked.len() == ASKED_COUNT
+                    && self
+                        .asked
+                        .values()
+                        .all(|silent_until| timestamp < *silent_until)
+            }
+        };
+        if is_silent {
             Answer::RateLimited
         } else {
             Answer::NotFound
         }
     }
 
-    pub(crate) fn limit_rate(&mut self, timestamp: Instant) {
-        self.silent_until = timestamp + Self::SILENT_TIME;
+    /// Notes that a request for the neighbor was sent.
+    pub(crate) fn limit_rate(&mut self, protocol_addr: IpAddress, timestamp: Instant) {
+        while let Some(old) = self
+            .asked
+            .iter()
+            .find_map(|(addr, silent_until)| (timestamp >= *silent_until).then_some(*addr))
+        {
+            self.asked.remove(&old);
+        }
+        // `lookup` has found a place.
+        let _ = self
+            .asked
+            .insert(protocol_addr, timestamp + Self::SILENT_TIME);
     }
 
     pub(crate) fn flush(&mut self) {
@@ -305,7 +331,7 @@ mod test {
             Answer::NotFound
         );
 
-        cache.limit_rate(Instant::from_millis(0));
+        cache.limit_rate(MOCK_IP_ADDR_1.into(), Instant::from_millis(0));
         assert_eq!(
             cache.lookup(&MOCK_IP_ADDR_1.into(), Instant::from_millis(100)),
             Answer::RateLimited
@@ -314,6 +340,40 @@ mod test {
             cache.lookup(&MOCK_IP_ADDR_1.into(), Instant::from_millis(2000)),
             Answer::NotFound
         );
+    }
+
+    #[test]
+    fn a_request_silences_no_other_neighbor() {
+        let mut cache = Cache::new();
+        cache.limit_rate(MOCK_IP_ADDR_1.into(), Instant::from_millis(0));
+        assert_eq!(
+            cache.lookup(&MOCK_IP_ADDR_2.into(), Instant::from_millis(100)),
+            Answer::NotFound
+        );
+    }
+
+    #[test]
+    fn requests_at_once_are_bounded() {
+        let mut cache = Cache::new();
+        #[cfg(feature = "proto-ipv4")]
+        let address = |number| IpAddress::v4(10, 0, 0, number);
+        #[cfg(not(feature = "proto-ipv4"))]
+        let address = |number| IpAddress::v6(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number));
+        let count = u8::try_from(ASKED_COUNT).unwrap();
+        for number in 1..=count {
+            let now = Instant::from_millis(number);
+            assert_eq!(cache.lookup(&address(number), now), Answer::NotFound);
+            cache.limit_rate(address(number), now);
+            assert_eq!(cache.lookup(&address(number), now), Answer::RateLimited);
+        }
+        let other = address(count + 1);
+        let soon = Instant::from_millis(1000);
+        assert_eq!(cache.lookup(&other, soon), Answer::RateLimited);
+        let later = Instant::from_millis(1001);
+        assert_eq!(cache.lookup(&other, later), Answer::NotFound);
+        cache.limit_rate(other, later);
+        assert_eq!(cache.lookup(&other, later), Answer::RateLimited);
+        assert_eq!(cache.lookup(&address(2), later), Answer::RateLimited);
     }
 
     #[test]
