@@ -32,6 +32,12 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Returns whether the neighbor is known or was asked for lately.
+    #[cfg(feature = "proto-ipv6-external-icmp")]
+    pub(crate) fn is_expected(&self) -> bool {
+        *self != Answer::NotFound
+    }
+
     /// Returns whether a valid address was found.
     pub(crate) fn found(&self) -> bool {
         match self {

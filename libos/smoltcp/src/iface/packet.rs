@@ -83,7 +83,7 @@ impl<'p> Packet<'p> {
             }
             #[cfg(all(feature = "proto-ipv4", feature = "multicast"))]
             IpPayload::Igmp(igmp_repr) => igmp_repr.emit(&mut IgmpPacket::new_unchecked(payload)),
-            #[cfg(feature = "proto-ipv6")]
+            #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
             IpPayload::Icmpv6(icmpv6_repr) => {
                 let ipv6_repr = match _ip_repr {
                     #[cfg(feature = "proto-ipv4")]
@@ -98,7 +98,7 @@ impl<'p> Packet<'p> {
                     &caps.checksum,
                 )
             }
-            #[cfg(feature = "proto-ipv6")]
+            #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
             IpPayload::HopByHopIcmpv6(hbh_repr, icmpv6_repr) => {
                 let ipv6_repr = match _ip_repr {
                     #[cfg(feature = "proto-ipv4")]
@@ -212,9 +212,9 @@ pub(crate) enum IpPayload<'p> {
     Icmpv4(Icmpv4Repr<'p>),
     #[cfg(all(feature = "proto-ipv4", feature = "multicast"))]
     Igmp(IgmpRepr),
-    #[cfg(feature = "proto-ipv6")]
+    #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
     Icmpv6(Icmpv6Repr<'p>),
-    #[cfg(feature = "proto-ipv6")]
+    #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
     HopByHopIcmpv6(Ipv6HopByHopRepr<'p>, Icmpv6Repr<'p>),
     #[cfg(feature = "socket-raw")]
     Raw(&'p [u8]),

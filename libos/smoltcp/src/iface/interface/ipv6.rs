@@ -2,6 +2,7 @@ use super::*;
 
 use crate::iface::Route;
 
+#[cfg(not(feature = "proto-ipv6-external-icmp"))]
 /// Enum used for the process_hopbyhop function. In some cases, when discarding a packet, an ICMP
 /// parameter problem message needs to be transmitted to the source of the address. In other cases,
 /// the processing of the IP packet can continue.
@@ -13,6 +14,7 @@ enum HopByHopResponse<'frame> {
     Discard(Option<Packet<'frame>>),
 }
 
+#[cfg(not(feature = "proto-ipv6-external-icmp"))]
 // We implement `Default` such that we can use the check! macro.
 impl Default for HopByHopResponse<'_> {
     fn default() -> Self {
@@ -170,6 +172,7 @@ impl InterfaceInner {
     }
 
     /// Get the first link-local IPv6 address of the interface, if present.
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     fn link_local_ipv6_address(&self) -> Option<Ipv6Address> {
         self.ip_addrs.iter().find_map(|addr| match *addr {
             #[cfg(feature = "proto-ipv4")]
@@ -201,6 +204,9 @@ impl InterfaceInner {
             return None;
         }
 
+        #[cfg(feature = "proto-ipv6-external-icmp")]
+        let (next_header, ip_payload) = (ipv6_repr.next_header, ipv6_packet.payload());
+        #[cfg(not(feature = "proto-ipv6-external-icmp"))]
         let (next_header, ip_payload) = if ipv6_repr.next_header == IpProtocol::HopByHop {
             match self.process_hopbyhop(ipv6_repr, ipv6_packet.payload()) {
                 HopByHopResponse::Discard(e) => return e,
@@ -260,6 +266,7 @@ impl InterfaceInner {
         )
     }
 
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     fn process_hopbyhop<'frame>(
         &mut self,
         ipv6_repr: Ipv6Repr,
@@ -330,6 +337,7 @@ impl InterfaceInner {
         ip_payload: &'frame [u8],
     ) -> Option<Packet<'frame>> {
         match nxt_hdr {
+            #[cfg(not(feature = "proto-ipv6-external-icmp"))]
             IpProtocol::Icmpv6 => self.process_icmpv6(sockets, ipv6_repr, ip_payload),
 
             #[cfg(any(feature = "socket-udp", feature = "socket-dns"))]
@@ -349,6 +357,10 @@ impl InterfaceInner {
             #[cfg(feature = "socket-raw")]
             _ if handled_by_raw_socket => None,
 
+            #[cfg(feature = "proto-ipv6-external-icmp")]
+            _ => None,
+
+            #[cfg(not(feature = "proto-ipv6-external-icmp"))]
             _ => {
                 // Send back as much of the original payload as we can.
                 let payload_len =
@@ -365,6 +377,7 @@ impl InterfaceInner {
         }
     }
 
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     pub(super) fn process_icmpv6<'frame>(
         &mut self,
         _sockets: &mut SocketSet,
@@ -447,6 +460,7 @@ impl InterfaceInner {
         }
     }
 
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
     pub(super) fn process_ndisc<'frame>(
         &mut self,
@@ -535,6 +549,7 @@ impl InterfaceInner {
         }
     }
 
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     pub(super) fn icmpv6_reply<'frame, 'icmp: 'frame>(
         &self,
         ipv6_repr: Ipv6Repr,
@@ -562,6 +577,7 @@ impl InterfaceInner {
         ))
     }
 
+    #[cfg(not(feature = "proto-ipv6-external-icmp"))]
     pub(super) fn mldv2_report_packet<'any>(
         &self,
         records: &'any [MldAddressRecordRepr<'any>],

@@ -139,6 +139,8 @@ pub struct InterfaceInner {
     #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
     neighbor_cache: NeighborCache,
     hardware_addr: HardwareAddress,
+    #[cfg(feature = "proto-ipv6-external-icmp")]
+    wanted_neighbor: Option<Ipv6Address>,
     #[cfg(feature = "medium-ieee802154")]
     sequence_no: u8,
     #[cfg(feature = "medium-ieee802154")]
@@ -279,6 +281,8 @@ impl Interface {
                 now,
                 caps,
                 hardware_addr: config.hardware_addr,
+                #[cfg(feature = "proto-ipv6-external-icmp")]
+                wanted_neighbor: None,
                 ip_addrs: Vec::new(),
                 any_ip: false,
                 routes: Routes::new(),
@@ -414,6 +418,42 @@ impl Interface {
         if self.inner.caps.medium == Medium::Ethernet {
             self.update_solicited_node_groups();
         }
+    }
+
+    /// Take the neighbor that a packet was for whose hardware address is not known.
+    ///
+    /// The caller asks for it, and passes the answer to [`Interface::fill_neighbor`].
+    #[cfg(feature = "proto-ipv6-external-icmp")]
+    pub fn take_wanted_neighbor(&mut self) -> Option<Ipv6Address> {
+        self.inner.wanted_neighbor.take()
+    }
+
+    /// Note the hardware address of a neighbor.
+    ///
+    /// # Panics
+    /// This function panics if one of the addresses is not unicast.
+    #[cfg(feature = "proto-ipv6-external-icmp")]
+    pub fn fill_neighbor(
+        &mut self,
+        addr: Ipv6Address,
+        hardware_addr: EthernetAddress,
+        timestamp: Instant,
+    ) {
+        assert!(addr.x_is_unicast() && hardware_addr.is_unicast());
+        self.inner.neighbor_cache.fill(
+            addr.into(),
+            HardwareAddress::Ethernet(hardware_addr),
+            timestamp,
+        );
+    }
+
+    /// Get whether the hardware address of a neighbor is known or was asked for lately.
+    #[cfg(feature = "proto-ipv6-external-icmp")]
+    pub fn expects_neighbor(&self, addr: Ipv6Address, timestamp: Instant) -> bool {
+        self.inner
+            .neighbor_cache
+            .lookup(&addr.into(), timestamp)
+            .is_expected()
     }
 
     /// Check whether the interface has the given IP address assigned.
@@ -902,7 +942,7 @@ impl InterfaceInner {
     fn check_ip_addrs(addrs: &[IpCidr]) {
         for cidr in addrs {
             if !cidr.address().is_unicast() && !cidr.address().is_unspecified() {
-                panic!("IP address {} is not unicast", cidr.address())
+                panic!("an IP address is not unicast")
             }
         }
     }
@@ -1183,7 +1223,14 @@ impl InterfaceInner {
                 }
             }
 
-            #[cfg(feature = "proto-ipv6")]
+            #[cfg(feature = "proto-ipv6-external-icmp")]
+            IpAddress::Ipv6(dst_addr) => {
+                self.wanted_neighbor = Some(dst_addr);
+                drop(tx_token);
+                let _ = fragmenter;
+            }
+
+            #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
             IpAddress::Ipv6(dst_addr) => {
                 net_debug!(
                     "address {} not in neighbor cache, sending Neighbor Solicitation",

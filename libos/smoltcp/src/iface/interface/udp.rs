@@ -63,7 +63,9 @@ impl InterfaceInner {
                 };
                 self.icmpv4_reply(ipv4_repr, icmpv4_reply_repr)
             }
-            #[cfg(feature = "proto-ipv6")]
+            #[cfg(feature = "proto-ipv6-external-icmp")]
+            IpRepr::Ipv6(_) => None,
+            #[cfg(all(feature = "proto-ipv6", not(feature = "proto-ipv6-external-icmp")))]
             IpRepr::Ipv6(ipv6_repr) => {
                 let payload_len =
                     icmp_reply_payload_len(ip_payload.len(), IPV6_MIN_MTU, ipv6_repr.buffer_len());
