@@ -1,4 +1,4 @@
-//! The network, shaped like `std::net`: TCP and UDP over IPv4.
+//! The network, shaped like `std::net`: TCP and UDP over IPv4 and IPv6.
 //!
 //! The upper half (`tcp`, `udp`, `address`, `runtime`) is what programs call; it waits. The lower half (`shard` and
 //! below) never waits and knows neither threads nor clocks: it passes frames between a device and sockets. The way
@@ -6,6 +6,7 @@
 //! ring, which the program reads in place; back over the dirty list of `stack::egress`.
 
 mod address;
+mod autoconf;
 mod card;
 mod checksum;
 mod config;
@@ -16,9 +17,11 @@ mod dhcp;
 mod dns;
 mod error;
 mod frame;
+mod icmpv6;
 mod link;
 mod listener;
 mod pool;
+mod ports;
 mod runtime;
 mod shard;
 mod source;

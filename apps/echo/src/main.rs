@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use libos::io::{ErrorKind, Read, Result, Write};
-use libos::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use libos::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use libos::{env, eprintln, println, process, thread};
 
 /// Bytes of the largest datagram that there is.
@@ -20,8 +20,8 @@ fn main() -> Result<()> {
         process::exit(2);
     };
     process::on_stop(|| process::exit(0))?;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))?;
     println!("echo: port {port}, TCP and UDP");
     thread::Builder::new().name("datagrams".into()).spawn(move || echo_datagrams(&socket))?;
     for stream in listener.incoming() {

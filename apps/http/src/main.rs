@@ -15,7 +15,7 @@ mod server;
 
 use libos::env::{OptionError, Options};
 use libos::io::Result;
-use libos::net::{Ipv4Addr, TcpListener};
+use libos::net::{Ipv6Addr, TcpListener};
 use libos::{eprintln, println, process};
 use server::Server;
 
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
         process::exit(2)
     });
     process::on_stop(|| process::exit(0))?;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
     println!("http: serving on port {port}");
     Server::new(listener)?.run()
 }

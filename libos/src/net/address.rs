@@ -1,6 +1,7 @@
 //! What can be bound and connected to: addresses and names. Shaped like `std::net`.
 
-use super::dns::ResolveError;
+use super::dns::{ResolveError, Wanted};
+use super::link::AddressesV6;
 use super::runtime::{self, Attempt};
 use crate::io::{Error, ErrorKind, Result};
 use crate::readiness::Readiness;
@@ -23,18 +24,14 @@ pub trait ToSocketAddrs {
     fn to_socket_addrs(&self) -> Result<Self::Iter>;
 }
 
-/// Calls `act` with each IPv4 address in turn until it succeeds.
+/// Calls `act` with each address in turn until it succeeds.
 pub(super) fn each<R>(
     addresses: impl ToSocketAddrs,
-    mut act: impl FnMut(SocketAddrV4) -> Result<R>,
+    mut act: impl FnMut(SocketAddr) -> Result<R>,
 ) -> Result<R> {
     let mut last = Error::new(ErrorKind::InvalidInput, "no address was given");
     for address in addresses.to_socket_addrs()? {
-        let outcome = match address {
-            SocketAddr::V4(address) => act(address),
-            SocketAddr::V6(_) => Err(Error::new(ErrorKind::Unsupported, "only IPv4 addresses are supported")),
-        };
-        match outcome {
+        match act(address) {
             Ok(result) => return Ok(result),
             Err(error) => last = error,
         }
@@ -112,19 +109,22 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
 fn look_up(host: &str, port: u16) -> Result<vec::IntoIter<SocketAddr>> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
-        Err(_) if host.eq_ignore_ascii_case("localhost") => vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        Err(_) => resolve(host)?.into_iter().map(IpAddr::V4).collect(),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => {
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+        }
+        Err(_) => resolve(host)?,
     };
     let addresses: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
     Ok(addresses.into_iter())
 }
 
 /// Asks the name servers. The resolver has time limits of its own.
-fn resolve(name: &str) -> Result<Vec<Ipv4Addr>> {
-    runtime::address()?;
+fn resolve(name: &str) -> Result<Vec<IpAddr>> {
+    runtime::wait_for_address(Ipv6Addr::UNSPECIFIED.into())?;
     let question = runtime::with(|shard, clock| {
+        let wanted = wanted(shard.stack().link().v6());
         let (dns, link) = shard.stack().resolver();
-        dns.ask(clock.now(), link, name)
+        dns.ask(clock.now(), link, name, wanted)
     })?;
     let mut question = Some(question.map_err(explain)?);
     let answer = runtime::wait_for(NEVER, |shard, _, token| {
@@ -140,6 +140,17 @@ fn resolve(name: &str) -> Result<Vec<Ipv4Addr>> {
         }
     })?;
     answer.unwrap_or(Err(ResolveError::NotFound)).map_err(explain)
+}
+
+/// Decides by the own addresses which ones a peer can be reached at, and which better.
+fn wanted(own: &AddressesV6) -> Wanted {
+    // What the internet routes (RFC 4291, 2.4, and the registry of it).
+    let is_global = |address: Ipv6Addr| address.segments()[0] & 0xe000 == 0x2000;
+    match own.has_wide() {
+        false => Wanted::V4,
+        true if own.own.iter().any(|own| is_global(own.address())) => Wanted::V6First,
+        true => Wanted::V4First,
+    }
 }
 
 fn explain(error: ResolveError) -> Error {

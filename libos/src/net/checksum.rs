@@ -5,9 +5,9 @@
 //! [`is_right`] does for the frames that the device does not vouch for. On the way out the device wants the sum of
 //! the pseudo-header in place of a checksum (virtio 1.2, 5.1.6.2).
 
-use super::frame::{ETHERNET_HEADER, IPV4_HEADER};
+use super::frame::{ETHERNET_HEADER, IPV4_HEADER, TYPE_IPV4, TYPE_IPV6};
 use core::net::Ipv4Addr;
-use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket};
+use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
 
 /// Where the TCP segment starts in a frame that the stack has written: it writes no IPv4 options.
 pub(crate) const TCP_START: usize = ETHERNET_HEADER + IPV4_HEADER;
@@ -18,22 +18,65 @@ pub(crate) const LEAST_TCP_FRAME: usize = TCP_START + 20;
 
 /// Tells whether the TCP or UDP checksum of `frame` is right; a frame with neither passes.
 pub(crate) fn is_right(frame: &[u8]) -> bool {
-    let Some(Ok(packet)) = frame.get(ETHERNET_HEADER..).map(Ipv4Packet::new_checked) else { return true };
+    match frame.get(12..14) {
+        Some(kind) if kind == TYPE_IPV4 => is_right_v4(&frame[ETHERNET_HEADER..]),
+        Some(kind) if kind == TYPE_IPV6 => is_right_v6(&frame[ETHERNET_HEADER..]),
+        _ => true,
+    }
+}
+
+fn is_right_v4(packet: &[u8]) -> bool {
+    let Ok(packet) = Ipv4Packet::new_checked(packet) else { return true };
+    if packet.more_frags() || packet.frag_offset() != 0 {
+        return true;
+    }
     let (source, destination) = (IpAddress::Ipv4(packet.src_addr()), IpAddress::Ipv4(packet.dst_addr()));
     match packet.next_header() {
-        IpProtocol::Tcp => TcpPacket::new_checked(packet.payload())
-            .is_ok_and(|segment| segment.verify_checksum(&source, &destination)),
+        IpProtocol::Tcp => is_right_segment(packet.payload(), &source, &destination),
         IpProtocol::Udp => UdpPacket::new_checked(packet.payload())
             .is_ok_and(|datagram| datagram.verify_checksum(&source, &destination)),
         _ => true,
     }
 }
 
+#[inline(never)]
+fn is_right_v6(packet: &[u8]) -> bool {
+    let Ok(packet) = Ipv6Packet::new_checked(packet) else { return true };
+    let (source, destination) = (IpAddress::Ipv6(packet.src_addr()), IpAddress::Ipv6(packet.dst_addr()));
+    let payload = packet.payload();
+    match packet.next_header() {
+        IpProtocol::Tcp => is_right_segment(payload, &source, &destination),
+        // A datagram without a checksum is none (RFC 8200, 8.1).
+        IpProtocol::Udp => UdpPacket::new_checked(payload).is_ok_and(|datagram| {
+            datagram.checksum() != 0 && datagram.verify_checksum(&source, &destination)
+        }),
+        _ => true,
+    }
+}
+
+fn is_right_segment(bytes: &[u8], source: &IpAddress, destination: &IpAddress) -> bool {
+    TcpPacket::new_checked(bytes).is_ok_and(|segment| segment.verify_checksum(source, destination))
+}
+
 /// Writes the checksum of a TCP segment that the stack has left out; leaves other frames alone.
 pub(crate) fn complete(frame: &mut [u8]) {
+    if frame.get(12..14) == Some(&TYPE_IPV6) {
+        return complete_v6(frame);
+    }
     let Some((source, destination, segment)) = tcp_segment(frame) else { return };
     if let Ok(mut segment) = TcpPacket::new_checked(segment) {
         segment.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination));
+    }
+}
+
+#[inline(never)]
+fn complete_v6(frame: &mut [u8]) {
+    let Ok(mut packet) = Ipv6Packet::new_checked(&mut frame[ETHERNET_HEADER..]) else { return };
+    let (source, destination) = (IpAddress::Ipv6(packet.src_addr()), IpAddress::Ipv6(packet.dst_addr()));
+    if packet.next_header() == IpProtocol::Tcp
+        && let Ok(mut segment) = TcpPacket::new_checked(packet.payload_mut())
+    {
+        segment.fill_checksum(&source, &destination);
     }
 }
 
@@ -88,6 +131,26 @@ mod tests {
         assert!(is_right(&frame));
         let last = frame.len() - 1;
         frame[last] ^= 1;
+        assert!(!is_right(&frame));
+    }
+
+    #[test]
+    fn a_segment_of_ipv6_is_completed_and_checked() {
+        let mut frame = Vec::from([2; 12]);
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 23, 6, 64]);
+        frame.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        frame.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+        frame.extend([0, 80, 0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 4, 0, 0, 0, 0, 0]);
+        frame.extend(*b"abc");
+        assert!(!is_right(&frame));
+        complete(&mut frame);
+        assert!(is_right(&frame));
+        for length in 0..frame.len() {
+            let mut short = frame[..length].to_vec();
+            let _ = is_right(&short);
+            complete(&mut short);
+        }
+        frame[30] ^= 1;
         assert!(!is_right(&frame));
     }
 

@@ -6,15 +6,16 @@
 
 use super::device::Transmitter;
 use super::error::Error;
-use super::frame::IPV4_HEADER;
+use super::frame::{IPV4_HEADER, IPV6_HEADER};
 use super::link::{Egress, Link, Route};
+use super::ports::Bound;
 use crate::readiness::Waiters;
 use crate::slots::Id;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket, UdpMetadata};
 use smoltcp::time::{Duration, Instant};
@@ -33,11 +34,10 @@ const PENDING_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Datagram {
     pub(crate) sockets: SocketSet<'static>,
     handle: SocketHandle,
-    /// The address it is bound to; `None`: any.
-    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) bound: Bound,
     pub(crate) port: u16,
     /// The only peer it talks to.
-    pub(crate) peer: Option<SocketAddrV4>,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) waiters: Waiters,
 }
 
@@ -51,29 +51,29 @@ pub(crate) struct Sender {
 
 #[derive(Debug)]
 struct Pending {
-    source: (Option<Ipv4Addr>, u16),
-    destination: SocketAddrV4,
+    source: (Option<IpAddr>, u16),
+    destination: SocketAddr,
     payload: Vec<u8>,
     expires: Instant,
 }
 
 impl Datagram {
     /// Makes a socket that holds up to `capacity` bytes.
-    pub(crate) fn new(address: Option<Ipv4Addr>, port: u16, capacity: usize) -> Self {
+    pub(crate) fn new(bound: Bound, port: u16, capacity: usize) -> Self {
         let received = PacketBuffer::new(vec![PacketMetadata::EMPTY; RECEIVE_DATAGRAMS], vec![0; capacity]);
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(Socket::new(received, no_buffer()));
-        let mut datagram = Self { sockets, handle, address, port, peer: None, waiters: Waiters::new() };
+        let mut datagram = Self { sockets, handle, bound, port, peer: None, waiters: Waiters::new() };
         datagram
             .socket_mut()
-            .bind(endpoint(address, port))
+            .bind(endpoint(bound.only(), port))
             .expect("a new socket takes any port, and the tables give none that is 0");
         datagram
     }
 
     /// Tells whether a datagram from `source` to `destination` is for this socket.
-    pub(crate) fn takes(&self, source: SocketAddrV4, destination: Ipv4Addr) -> bool {
-        let is_ours = self.address.is_none_or(|own| own == destination || is_group(destination));
+    pub(crate) fn takes(&self, source: SocketAddr, destination: IpAddr) -> bool {
+        let is_ours = self.bound.takes(destination) || is_group(destination);
         is_ours && self.peer.is_none_or(|peer| peer == source)
     }
 
@@ -82,17 +82,15 @@ impl Datagram {
     }
 
     /// Passes the oldest datagram and where it comes from to `read`; `None` if there is none.
-    pub(crate) fn receive<R>(&mut self, read: impl FnOnce(&[u8], SocketAddrV4) -> R) -> Option<R> {
+    pub(crate) fn receive<R>(&mut self, read: impl FnOnce(&[u8], SocketAddr) -> R) -> Option<R> {
         let (payload, metadata) = self.socket_mut().recv().ok()?;
-        let IpAddress::Ipv4(address) = metadata.endpoint.addr;
-        Some(read(payload, SocketAddrV4::new(address, metadata.endpoint.port)))
+        Some(read(payload, SocketAddr::from(metadata.endpoint)))
     }
 
     /// As [`Self::receive`], but leaves the datagram where it is.
-    pub(crate) fn peek<R>(&mut self, read: impl FnOnce(&[u8], SocketAddrV4) -> R) -> Option<R> {
+    pub(crate) fn peek<R>(&mut self, read: impl FnOnce(&[u8], SocketAddr) -> R) -> Option<R> {
         let (payload, metadata) = self.socket_mut().peek().ok()?;
-        let IpAddress::Ipv4(address) = metadata.endpoint.addr;
-        Some(read(payload, SocketAddrV4::new(address, metadata.endpoint.port)))
+        Some(read(payload, SocketAddr::from(metadata.endpoint)))
     }
 
     fn socket_mut(&mut self) -> &mut Socket<'static> {
@@ -114,16 +112,17 @@ impl Sender {
     pub(crate) fn send(
         &mut self,
         now: Instant,
-        source: (Option<Ipv4Addr>, u16),
-        destination: SocketAddrV4,
+        source: (Option<IpAddr>, u16),
+        destination: SocketAddr,
         payload: &[u8],
         link: &mut Link,
         transmitter: &mut impl Transmitter,
     ) -> Result<Outcome, Error> {
-        if payload.len() > self.largest {
+        let headers = if destination.is_ipv4() { 0 } else { IPV6_HEADER - IPV4_HEADER };
+        if payload.len() > self.largest.saturating_sub(headers) {
             return Err(Error::TooLong);
         }
-        let route = link.route(*destination.ip()).ok_or(Error::Unreachable)?;
+        let route = link.route(destination.ip()).ok_or(Error::Unreachable)?;
         match self.emit(now, source, destination, payload, link, transmitter, route)? {
             Egress::Sent | Egress::Nothing => Ok(Outcome::Sent),
             Egress::Full => Ok(Outcome::Full),
@@ -141,7 +140,7 @@ impl Sender {
             if waiting.expires <= now {
                 continue;
             }
-            let Some(route) = link.route(*waiting.destination.ip()) else { continue };
+            let Some(route) = link.route(waiting.destination.ip()) else { continue };
             let Pending { source, destination, payload, .. } = &waiting;
             let sent = self.emit(now, *source, *destination, payload, link, transmitter, route);
             if matches!(sent, Ok(Egress::Unresolved | Egress::Full)) {
@@ -157,8 +156,8 @@ impl Sender {
 
     fn keep(
         &mut self,
-        source: (Option<Ipv4Addr>, u16),
-        destination: SocketAddrV4,
+        source: (Option<IpAddr>, u16),
+        destination: SocketAddr,
         payload: &[u8],
         expires: Instant,
     ) {
@@ -174,8 +173,8 @@ impl Sender {
     fn emit(
         &mut self,
         now: Instant,
-        (address, port): (Option<Ipv4Addr>, u16),
-        destination: SocketAddrV4,
+        (address, port): (Option<IpAddr>, u16),
+        destination: SocketAddr,
         payload: &[u8],
         link: &mut Link,
         transmitter: &mut impl Transmitter,
@@ -184,7 +183,7 @@ impl Sender {
         let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
         socket.close();
         socket.bind(endpoint(address, port)).map_err(|_| Error::BadAddress)?;
-        let remote = IpEndpoint::new(IpAddress::Ipv4(*destination.ip()), destination.port());
+        let remote = IpEndpoint::from(destination);
         socket.send_slice(payload, UdpMetadata::from(remote)).map_err(|_| Error::BadAddress)?;
         let egress = link.send_datagram(now, &mut self.sockets, transmitter, route);
         if egress == Egress::Unresolved {
@@ -220,15 +219,15 @@ impl fmt::Debug for Sender {
     }
 }
 
-fn endpoint(address: Option<Ipv4Addr>, port: u16) -> IpListenEndpoint {
-    IpListenEndpoint { addr: address.map(IpAddress::Ipv4), port }
+fn endpoint(address: Option<IpAddr>, port: u16) -> IpListenEndpoint {
+    IpListenEndpoint { addr: address.map(IpAddress::from), port }
 }
 
 fn no_buffer() -> PacketBuffer<'static> {
     PacketBuffer::new(Vec::new(), Vec::new())
 }
 
-fn is_group(address: Ipv4Addr) -> bool {
+fn is_group(address: IpAddr) -> bool {
     // A subnet's own broadcast address is told by the interface; what reaches a socket's port is one of both.
-    address.is_broadcast() || address.is_multicast() || address.octets()[3] == 255
+    address.is_multicast() || matches!(address, IpAddr::V4(address) if address.octets()[3] == 255)
 }

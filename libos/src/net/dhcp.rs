@@ -5,6 +5,7 @@ use super::device::Transmitter;
 use super::link::{Egress, Link, Route};
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::IpAddr;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::dhcpv4::{Event, RetryConfig, Socket};
 use smoltcp::time::{Duration, Instant};
@@ -74,7 +75,7 @@ impl Dhcp {
             Event::Configured(config) => Some(Change::Configured(Settings {
                 address: config.address,
                 gateway: config.router,
-                servers: config.dns_servers.iter().copied().collect(),
+                servers: config.dns_servers.iter().copied().map(IpAddr::V4).collect(),
             })),
         }
     }

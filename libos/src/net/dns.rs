@@ -5,7 +5,7 @@ use super::link::{Egress, Link, Route};
 use crate::readiness::{Readiness, Token, Waiters};
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::dns::{GetQueryResultError, QueryHandle, Socket};
 use smoltcp::time::{Duration, Instant};
@@ -26,8 +26,22 @@ pub(crate) struct Dns {
     pub(crate) waiters: Waiters,
 }
 
-/// A question under way. Its place in the resolver is free again when its answer was taken.
-pub(crate) struct Question(QueryHandle);
+/// A question under way. Its places in the resolver are free again when its answer was taken.
+pub(crate) struct Question {
+    open: Vec<QueryHandle>,
+    found: Vec<IpAddr>,
+}
+
+/// Which addresses to ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wanted {
+    /// Those of IPv4.
+    V4,
+    /// Both, those of IPv4 first: the own IPv6 addresses do not reach the internet (RFC 6724, 2.1).
+    V4First,
+    /// Both, those of IPv6 first.
+    V6First,
+}
 
 /// Why a name gives no address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +62,8 @@ impl Dns {
     }
 
     /// Sets the servers to ask; of more than three the first three.
-    pub(crate) fn set_servers(&mut self, servers: &[Ipv4Addr]) {
-        let servers: Vec<IpAddress> = servers.iter().copied().map(IpAddress::Ipv4).collect();
+    pub(crate) fn set_servers(&mut self, servers: &[IpAddr]) {
+        let servers: Vec<IpAddress> = servers.iter().copied().map(IpAddress::from).collect();
         self.has_servers = !servers.is_empty();
         self.socket().update_servers(&servers);
     }
@@ -65,31 +79,42 @@ impl Dns {
         now: Instant,
         link: &mut Link,
         name: &str,
+        wanted: Wanted,
     ) -> Result<Question, ResolveError> {
         if !self.has_servers {
             return Err(ResolveError::NoServer);
         }
-        let question = self
-            .socket()
-            .start_query(link.context(), name, DnsQueryType::A)
-            .map_err(|_| ResolveError::BadName)?;
-        self.open += 1;
+        let kinds: &[DnsQueryType] = match wanted {
+            Wanted::V4 => &[DnsQueryType::A],
+            Wanted::V4First => &[DnsQueryType::A, DnsQueryType::Aaaa],
+            Wanted::V6First => &[DnsQueryType::Aaaa, DnsQueryType::A],
+        };
+        let mut question = Question { open: Vec::new(), found: Vec::new() };
+        for kind in kinds {
+            let open =
+                self.socket().start_query(link.context(), name, *kind).map_err(|_| ResolveError::BadName)?;
+            question.open.push(open);
+            self.open += 1;
+        }
         self.deadline = Some(now);
-        Ok(Question(question))
+        Ok(question)
     }
 
     /// Takes the answer, or gives the question back if there is none yet.
     pub(crate) fn answer(
         &mut self,
-        question: Question,
-    ) -> Result<Result<Vec<Ipv4Addr>, ResolveError>, Question> {
-        let answer = match self.socket().get_query_result(question.0) {
-            Err(GetQueryResultError::Pending) => return Err(question),
-            Err(GetQueryResultError::Failed) => Err(ResolveError::NotFound),
-            Ok(addresses) => Ok(addresses.iter().map(|IpAddress::Ipv4(address)| *address).collect()),
-        };
-        self.open -= 1;
-        Ok(answer)
+        mut question: Question,
+    ) -> Result<Result<Vec<IpAddr>, ResolveError>, Question> {
+        while let Some(&asked) = question.open.first() {
+            match self.socket().get_query_result(asked) {
+                Err(GetQueryResultError::Pending) => return Err(question),
+                Err(GetQueryResultError::Failed) => {}
+                Ok(addresses) => question.found.extend(addresses.iter().copied().map(IpAddr::from)),
+            }
+            question.open.remove(0);
+            self.open -= 1;
+        }
+        Ok(if question.found.is_empty() { Err(ResolveError::NotFound) } else { Ok(question.found) })
     }
 
     /// Sends what is due.

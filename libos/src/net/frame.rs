@@ -4,44 +4,96 @@
 //! again in full. So nothing here is trusted: a frame that lies about its lengths is classified as well as it goes
 //! and then dropped by the stack.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::hash::{Hash, Hasher};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_HEADER: usize = 14;
 /// Bytes of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
+/// Bytes of an IPv6 header.
+pub(crate) const IPV6_HEADER: usize = 40;
 
 /// Ethernet type of IPv4 (RFC 894).
 pub(crate) const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
+/// Ethernet type of IPv6 (RFC 2464).
+pub(crate) const TYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const TYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const PROTOCOL_ICMP: u8 = 1;
+/// The extension headers (RFC 8200, 4).
+pub(crate) const PROTOCOL_HOP_BY_HOP: u8 = 0;
+pub(crate) const PROTOCOL_ROUTING: u8 = 43;
+pub(crate) const PROTOCOL_FRAGMENT: u8 = 44;
+const PROTOCOL_ICMPV6: u8 = 58;
+pub(crate) const PROTOCOL_OPTIONS: u8 = 60;
 const FLAG_SYN: u8 = 0x02;
 const FLAGS_SYN_ACK_RST: u8 = 0x16;
 
 /// The two ends of a connection, as seen from here.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, Eq, Debug)]
 pub(crate) struct Tuple {
-    pub(crate) local: Ipv4Addr,
-    pub(crate) remote: Ipv4Addr,
+    pub(crate) local: IpAddr,
+    pub(crate) remote: IpAddr,
     pub(crate) local_port: u16,
     pub(crate) remote_port: u16,
 }
 
 impl Tuple {
     /// The ends of a connection that is not one yet.
-    pub(crate) const UNSPECIFIED: Self =
-        Self { local: Ipv4Addr::UNSPECIFIED, remote: Ipv4Addr::UNSPECIFIED, local_port: 0, remote_port: 0 };
+    pub(crate) const UNSPECIFIED: Self = Self {
+        local: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        remote: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        local_port: 0,
+        remote_port: 0,
+    };
 
     /// Returns the own end.
-    pub(crate) const fn own_end(self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.local, self.local_port)
+    pub(crate) const fn own_end(self) -> SocketAddr {
+        SocketAddr::new(self.local, self.local_port)
     }
 
     /// Returns the peer's end.
-    pub(crate) const fn peer_end(self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.remote, self.remote_port)
+    pub(crate) const fn peer_end(self) -> SocketAddr {
+        SocketAddr::new(self.remote, self.remote_port)
+    }
+}
+
+/// IPv4 by words: the derived one would call a comparison of bytes for each address.
+impl PartialEq for Tuple {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        if (self.local_port, self.remote_port) != (other.local_port, other.remote_port) {
+            return false;
+        }
+        match (self.local, self.remote, other.local, other.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote), IpAddr::V4(other_local), IpAddr::V4(other_remote)) => {
+                local.to_bits() == other_local.to_bits() && remote.to_bits() == other_remote.to_bits()
+            }
+            (local, remote, other_local, other_remote) => local == other_local && remote == other_remote,
+        }
+    }
+}
+
+/// As few words as there are bits: the derived one would hash each address with its version and its length.
+impl Hash for Tuple {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u32::from(self.local_port) << 16 | u32::from(self.remote_port);
+        match (self.local, self.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                state.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                state.write(&local.octets());
+                state.write(&remote.octets());
+            }
+            // No packet is of both versions.
+            _ => {}
+        }
+        state.write_u32(ports);
     }
 }
 
@@ -57,11 +109,17 @@ pub(crate) enum Class {
     },
     /// A UDP datagram; `tuple.local` may be a broadcast address.
     Udp(Tuple),
-    /// Address resolution.
+    /// Address resolution of IPv4.
     Arp,
     /// A piece of an IPv4 packet: it has no ports to go by.
     Fragment,
-    /// ICMP and whatever else the stack answers by itself.
+    /// An IPv6 packet with an extension header; it may be a piece, too.
+    Extended,
+    /// ICMP of IPv4.
+    Icmp,
+    /// ICMP of IPv6, which also resolves addresses.
+    Icmpv6,
+    /// Whatever else the stack answers by itself.
     Other,
 }
 
@@ -78,6 +136,7 @@ pub(crate) enum Opens {
 pub(crate) fn classify(frame: &[u8]) -> Class {
     match frame.get(12..14) {
         Some(kind) if kind == TYPE_IPV4 => classify_ipv4(&frame[ETHERNET_HEADER..]).unwrap_or(Class::Other),
+        Some(kind) if kind == TYPE_IPV6 => classify_ipv6(&frame[ETHERNET_HEADER..]).unwrap_or(Class::Other),
         Some(kind) if kind == TYPE_ARP => Class::Arp,
         _ => Class::Other,
     }
@@ -90,19 +149,45 @@ fn classify_ipv4(packet: &[u8]) -> Option<Class> {
         return Some(Class::Fragment);
     }
     let payload = packet.get(usize::from(header[0] & 0x0f) * 4..)?;
+    let remote = IpAddr::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15]));
+    let local = IpAddr::V4(Ipv4Addr::new(header[16], header[17], header[18], header[19]));
+    classify_payload(header[9], payload, local, remote)
+}
+
+/// Packets with extension headers are rare: they are looked at on a way of their own.
+#[inline(never)]
+fn classify_ipv6(packet: &[u8]) -> Option<Class> {
+    let header = packet.first_chunk::<IPV6_HEADER>()?;
+    match header[6] {
+        PROTOCOL_ICMPV6 => return Some(Class::Icmpv6),
+        PROTOCOL_HOP_BY_HOP | PROTOCOL_ROUTING | PROTOCOL_FRAGMENT | PROTOCOL_OPTIONS => {
+            return Some(Class::Extended);
+        }
+        _ => {}
+    }
+    let address = |place: usize| -> Option<IpAddr> {
+        let octets: [u8; 16] = header.get(place..place + 16)?.try_into().ok()?;
+        Some(IpAddr::V6(Ipv6Addr::from(octets)))
+    };
+    classify_payload(header[6], &packet[IPV6_HEADER..], address(24)?, address(8)?)
+}
+
+#[inline]
+fn classify_payload(protocol: u8, payload: &[u8], local: IpAddr, remote: IpAddr) -> Option<Class> {
     let ports = payload.first_chunk::<4>()?;
     let tuple = Tuple {
-        remote: Ipv4Addr::new(header[12], header[13], header[14], header[15]),
-        local: Ipv4Addr::new(header[16], header[17], header[18], header[19]),
+        local,
+        remote,
         remote_port: u16::from_be_bytes([ports[0], ports[1]]),
         local_port: u16::from_be_bytes([ports[2], ports[3]]),
     };
-    match header[9] {
+    match protocol {
         PROTOCOL_TCP => {
             let is_open = payload.get(13)? & FLAGS_SYN_ACK_RST == FLAG_SYN;
             Some(Class::Tcp { tuple, opens: if is_open { Opens::Connection } else { Opens::Nothing } })
         }
         PROTOCOL_UDP => Some(Class::Udp(tuple)),
+        PROTOCOL_ICMP => Some(Class::Icmp),
         _ => None,
     }
 }
@@ -136,8 +221,8 @@ mod tests {
     }
 
     const TUPLE: Tuple = Tuple {
-        local: Ipv4Addr::new(10, 0, 0, 1),
-        remote: Ipv4Addr::new(10, 0, 0, 2),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        remote: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
         local_port: 80,
         remote_port: 0x1234,
     };
@@ -160,6 +245,49 @@ mod tests {
         let mut frame = tcp_frame(0x02);
         frame[20] = 0x40; // don't fragment
         assert_eq!(classify(&frame), Class::Tcp { tuple: TUPLE, opens: Opens::Connection });
+    }
+
+    /// The same segment in IPv6.
+    fn tcp_frame_v6(flags: u8) -> Vec<u8> {
+        let mut frame = vec![0; 54];
+        frame[12..14].copy_from_slice(&TYPE_IPV6);
+        frame[14] = 0x60;
+        frame[20] = PROTOCOL_TCP;
+        (frame[37], frame[53]) = (2, 1);
+        frame.extend([0x12, 0x34, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
+        frame
+    }
+
+    const TUPLE_V6: Tuple = Tuple {
+        local: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 1)),
+        remote: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 2)),
+        local_port: 80,
+        remote_port: 0x1234,
+    };
+
+    #[test]
+    fn ipv6_has_its_ports_behind_a_longer_header() {
+        let opening = tcp_frame_v6(0x02);
+        assert_eq!(classify(&opening), Class::Tcp { tuple: TUPLE_V6, opens: Opens::Connection });
+        let later = tcp_frame_v6(0x10);
+        assert_eq!(classify(&later), Class::Tcp { tuple: TUPLE_V6, opens: Opens::Nothing });
+        for length in 0..opening.len() {
+            classify(&opening[..length]);
+        }
+    }
+
+    #[test]
+    fn what_else_ipv6_carries_is_told() {
+        let with = |protocol| {
+            let mut frame = tcp_frame_v6(0);
+            frame[20] = protocol;
+            classify(&frame)
+        };
+        for protocol in [PROTOCOL_HOP_BY_HOP, PROTOCOL_ROUTING, PROTOCOL_FRAGMENT, PROTOCOL_OPTIONS] {
+            assert_eq!(with(protocol), Class::Extended);
+        }
+        assert_eq!(with(PROTOCOL_ICMPV6), Class::Icmpv6);
+        assert_eq!(with(89), Class::Other);
     }
 
     #[test]

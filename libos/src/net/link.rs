@@ -4,11 +4,11 @@
 //! holds exactly one frame and a set that holds exactly one socket, so its work does not grow with the number of
 //! connections. ARP and ICMP are answered by the interface itself, whatever the set.
 //!
-//! Traffic to an own address never reaches the wire: what the interface addresses to its own Ethernet address, and
-//! its ARP requests for its own addresses, go to a queue that is read back like a device. Only sockets that talk
-//! to an own address pay for the look.
+//! Traffic to an own address never reaches the wire: what the interface addresses to its own Ethernet address goes to
+//! a queue that is read back like a device. Only sockets that talk to an own address pay for the look.
 
 mod line;
+mod neighbors;
 mod one_frame;
 mod segment;
 
@@ -19,17 +19,20 @@ use super::frame;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use one_frame::{Asked, Description, OneFrame, Origin, device_capabilities};
-use smoltcp::iface::{Config, Context, Interface, PollResult, SocketSet};
+use smoltcp::iface::{Config, Context, Interface, PollResult, Route as DefaultRoute, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 /// Most frames under way to ourselves; more are dropped, as on any full wire.
 const LOCAL_FRAMES: usize = 256;
-/// The address that every host has (RFC 1122, 3.2.1.3).
+/// The addresses that every host has (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
 const LOOPBACK: Ipv4Cidr = Ipv4Cidr::new(Ipv4Addr::LOCALHOST, 8);
+const LOOPBACK_V6: Ipv6Cidr = Ipv6Cidr::new(Ipv6Addr::LOCALHOST, 128);
+/// Most own IPv6 addresses beside that: with the three others the interface is full.
+pub(crate) const MOST_V6_ADDRESSES: usize = 5;
 
 /// The interface and the queue of what it sends to itself.
 pub(crate) struct Link {
@@ -37,11 +40,21 @@ pub(crate) struct Link {
     capabilities: DeviceCapabilities,
     address: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
+    v6: AddressesV6,
     local: Local,
     /// What the device leaves to do for a segment that is sent.
     finish: Finish,
     /// Changes when the table of neighbours may have changed: paths of connections made before are not used any more.
     generation: u32,
+}
+
+/// What IPv6 has instead of the one address.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct AddressesV6 {
+    /// The own addresses and the lengths of their networks' prefixes; those that do not reach beyond the wire last.
+    pub(crate) own: Vec<Ipv6Cidr>,
+    /// The router to everywhere else.
+    pub(crate) gateway: Option<Ipv6Addr>,
 }
 
 /// Where the frames of a socket go.
@@ -69,6 +82,7 @@ pub(crate) enum Egress {
 struct Local {
     hardware: [u8; 6],
     address: Option<Ipv4Addr>,
+    addresses_v6: Vec<Ipv6Addr>,
     frames: VecDeque<Vec<u8>>,
 }
 
@@ -86,14 +100,20 @@ impl Link {
             capabilities: given,
             address: None,
             gateway: None,
-            local: Local { hardware: capabilities.address, address: None, frames: VecDeque::new() },
+            v6: AddressesV6::default(),
+            local: Local {
+                hardware: capabilities.address,
+                address: None,
+                addresses_v6: Vec::new(),
+                frames: VecDeque::new(),
+            },
             finish: match capabilities.checksums {
                 Checksums::Stack => Finish::Nothing,
                 Checksums::Device => Finish::TcpChecksum,
             },
             generation: 0,
         };
-        link.set_address(None, None);
+        link.install();
         link
     }
 
@@ -102,45 +122,66 @@ impl Link {
         self.address
     }
 
+    /// Returns the own Ethernet address.
+    pub(crate) fn hardware(&self) -> [u8; 6] {
+        self.local.hardware
+    }
+
+    /// Returns the own IPv6 addresses.
+    pub(crate) fn v6(&self) -> &AddressesV6 {
+        &self.v6
+    }
+
+    /// Returns the address that every interface has on its wire.
+    pub(crate) fn link_local(&self) -> Ipv6Cidr {
+        Ipv6Cidr::new(address_in([0xfe, 0x80, 0, 0, 0, 0, 0, 0], self.local.hardware), 64)
+    }
+
     /// Sets or takes away the own address and the gateway.
     pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>) {
-        self.generation = self.generation.wrapping_add(1);
         self.address = address;
         self.gateway = gateway;
         self.local.address = address.map(|own| own.address());
-        self.interface.update_ip_addrs(|addresses| {
-            addresses.clear();
-            // The first one is the source for whatever lies beyond the gateway.
-            for own in address.into_iter().chain([LOOPBACK]) {
-                addresses.push(IpCidr::Ipv4(own)).expect("the interface holds two addresses");
-            }
-        });
-        let routes = self.interface.routes_mut();
-        routes.remove_default_ipv4_route();
-        if let Some(gateway) = gateway {
-            let _previous =
-                routes.add_default_ipv4_route(gateway).expect("an empty routing table takes one route");
-        }
+        self.install();
+    }
+
+    /// Sets the own IPv6 addresses, of more than [`MOST_V6_ADDRESSES`] the first ones.
+    pub(crate) fn set_v6(&mut self, mut addresses: AddressesV6) {
+        addresses.own.truncate(MOST_V6_ADDRESSES);
+        self.local.addresses_v6 = addresses.own.iter().map(|own| own.address()).collect();
+        self.v6 = addresses;
+        self.install();
     }
 
     /// Tells whether `address` is one of ours.
-    pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.local.is_own(address)
     }
 
     /// Returns where frames for `remote` go, or `None` if there is no way to it.
-    pub(crate) fn route(&self, remote: Ipv4Addr) -> Option<Route> {
+    pub(crate) fn route(&self, remote: impl Into<IpAddr>) -> Option<Route> {
+        let remote = remote.into();
         if self.is_own(remote) {
             return Some(Route::Local);
         }
-        let own = self.address?;
-        let is_reachable = own.contains_addr(&remote) || remote.is_broadcast() || self.gateway.is_some();
+        let is_reachable = match remote {
+            IpAddr::V4(remote) => self.reaches_v4(remote),
+            IpAddr::V6(remote) => self.reaches_v6(remote),
+        };
         is_reachable.then_some(Route::Wire)
     }
 
     /// Returns the own address that `remote` is shown.
-    pub(crate) fn source_for(&self, remote: Ipv4Addr) -> Option<Ipv4Addr> {
-        self.interface.get_source_address_ipv4(&remote)
+    pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
+        if remote.is_unspecified() {
+            return None;
+        }
+        self.interface.get_source_address(&IpAddress::from(remote)).map(IpAddr::from)
+    }
+
+    /// Tells whether the Ethernet address of the next hop to `remote` is known.
+    pub(crate) fn has_neighbor(&self, remote: IpAddr) -> bool {
+        self.interface.has_neighbor(&IpAddress::from(remote))
     }
 
     /// Returns what some socket operations ask for.
@@ -158,12 +199,25 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
-        if frame::asked_address(frame).is_some_and(|address| self.is_own(address)) {
+        if frame::asked_address(frame).is_some_and(|address| self.is_own(address.into())) {
             // The interface learns from what is asked of it and answered to it.
             self.generation = self.generation.wrapping_add(1);
         }
         let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
         let _ = device.interface.poll_ingress_single(now, &mut device.frames, sockets);
+    }
+
+    /// Lets the interface alone see a frame, with `nobody` as the set without a socket: it answers what is for none.
+    pub(crate) fn answer(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        nobody: &mut SocketSet<'_>,
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        self.ingress(now, frame, nobody, transmitter, route);
+        self.solicit_wanted(transmitter);
     }
 
     /// Asks the one socket in `sockets`, which is not one of TCP, for a frame.
@@ -193,6 +247,50 @@ impl Link {
 }
 
 impl Link {
+    fn reaches_v4(&self, remote: Ipv4Addr) -> bool {
+        self.address
+            .is_some_and(|own| own.contains_addr(&remote) || remote.is_broadcast() || self.gateway.is_some())
+    }
+
+    fn reaches_v6(&self, remote: Ipv6Addr) -> bool {
+        let is_here = self.v6.own.iter().any(|own| own.contains_addr(&remote));
+        let is_beyond = self.v6.gateway.is_some() && self.v6.has_wide();
+        is_here || is_beyond || remote.is_multicast() && !self.v6.own.is_empty()
+    }
+
+    /// Tells the interface what was set. It holds as many addresses and routes as are let in.
+    #[inline(never)]
+    fn install(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        let Self { interface, address, v6, .. } = self;
+        interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // The first one is the source for whatever lies beyond the gateway.
+            let _ = address.is_none_or(|own| addresses.push(IpCidr::Ipv4(own)).is_ok());
+            let _ = addresses.push(IpCidr::Ipv4(LOOPBACK));
+            for own in &v6.own {
+                let _ = addresses.push(IpCidr::Ipv6(*own));
+            }
+            let _ = addresses.push(IpCidr::Ipv6(LOOPBACK_V6));
+        });
+        let gateways = [self.gateway.map(IpAddress::Ipv4), v6.gateway.map(IpAddress::Ipv6)];
+        interface.routes_mut().update(|routes| {
+            routes.clear();
+            for gateway in gateways.into_iter().flatten() {
+                let cidr = match gateway {
+                    IpAddress::Ipv4(_) => IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::UNSPECIFIED, 0)),
+                    IpAddress::Ipv6(_) => IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Addr::UNSPECIFIED, 0)),
+                };
+                let _ = routes.push(DefaultRoute {
+                    cidr,
+                    via_router: gateway,
+                    preferred_until: None,
+                    expires_at: None,
+                });
+            }
+        });
+    }
+
     fn egress(
         &mut self,
         now: Instant,
@@ -207,7 +305,10 @@ impl Link {
             (PollResult::SocketStateChanged, _) => Egress::Sent,
             (PollResult::None, Asked::ButFull) => Egress::Full,
             // A place for a frame was asked for and then not used for one: the neighbour is missing.
-            (PollResult::None, Asked::Yes) => Egress::Unresolved,
+            (PollResult::None, Asked::Yes) => {
+                self.solicit_wanted(transmitter);
+                Egress::Unresolved
+            }
             (PollResult::None, Asked::No) => Egress::Nothing,
         }
     }
@@ -232,8 +333,11 @@ struct Attached<'a, T> {
 }
 
 impl Local {
-    fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.address == Some(address) || address.is_loopback()
+    fn is_own(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.address == Some(address) || address.is_loopback(),
+            IpAddr::V6(address) => self.addresses_v6.contains(&address) || address.is_loopback(),
+        }
     }
 
     /// Takes a frame that is for us.
@@ -245,8 +349,23 @@ impl Local {
 
     fn is_for_us(&self, frame: &[u8]) -> bool {
         frame.starts_with(&self.hardware)
-            || frame::asked_address(frame).is_some_and(|address| self.is_own(address))
     }
+}
+
+impl AddressesV6 {
+    /// Tells whether an own address reaches beyond the wire.
+    pub(crate) fn has_wide(&self) -> bool {
+        self.own.iter().any(|own| !own.address().is_unicast_link_local())
+    }
+}
+
+/// Returns the address of an interface in a network of 64 bits (RFC 4291, appendix A).
+pub(crate) fn address_in(network: [u8; 8], hardware: [u8; 6]) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = hardware;
+    let mut octets = [0; 16];
+    octets[..8].copy_from_slice(&network);
+    octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Addr::from(octets)
 }
 
 impl fmt::Debug for Link {

@@ -1,16 +1,15 @@
 //! A listening port: the handshakes under way and the connections that wait to be accepted.
 
 use super::connection::ConnectionId;
+use super::ports::Bound;
 use crate::readiness::Waiters;
 use crate::slots::Id;
 use alloc::collections::VecDeque;
-use core::net::Ipv4Addr;
 
 /// A listening port.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// The address it is bound to; `None`: any.
-    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) bound: Bound,
     pub(crate) port: u16,
     /// Most handshakes under way, and most connections that wait.
     pub(crate) backlog: usize,
@@ -24,9 +23,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) const fn new(address: Option<Ipv4Addr>, port: u16, backlog: usize) -> Self {
+    pub(crate) const fn new(bound: Bound, port: u16, backlog: usize) -> Self {
         Self {
-            address,
+            bound,
             port,
             backlog,
             half_open: VecDeque::new(),
@@ -34,11 +33,6 @@ impl Listener {
             accepted: VecDeque::new(),
             waiters: Waiters::new(),
         }
-    }
-
-    /// Tells whether a connection to `address` is for this listener.
-    pub(crate) fn takes(&self, address: Ipv4Addr) -> bool {
-        self.address.is_none_or(|own| own == address)
     }
 }
 

@@ -4,7 +4,7 @@
 //! come and go.
 
 use super::card::Card;
-use super::config::Source;
+use super::config::{Source, SourceV6, Sources};
 use super::pool::BufferPlan;
 use super::shard::{Polled, Shard};
 use crate::io::{Error, ErrorKind, Result};
@@ -14,7 +14,7 @@ use crate::{env, eprintln};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use services::io::entropy;
 use services::io::net::Net;
 use services::{clock, exit, machine};
@@ -104,20 +104,32 @@ pub(super) fn wait<R>(
     }
 }
 
-/// Waits until the guest has an address, and returns it.
-pub(super) fn address() -> Result<Ipv4Addr> {
+/// Waits until the guest has an address to talk to `address` with, or to be talked to there if it is its own: of the
+/// same version, or of any if it is `::`.
+pub(super) fn wait_for_address(address: IpAddr) -> Result<()> {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return Ok(());
+    }
     let deadline_ns = clock::now_ns().saturating_add(ADDRESS_PATIENCE_NS);
-    let address = wait_for(deadline_ns, |shard, _, token| match shard.stack().link().address() {
-        Some(own) => Attempt::Done(own.address()),
-        None => {
-            shard.stack().wait_for_settings(token);
-            Attempt::Wait
+    let settled = wait_for(deadline_ns, |shard, _, token| {
+        if shard.stack().is_ready_for(address) {
+            return Attempt::Done(());
         }
+        shard.stack().wait_for_settings(token);
+        Attempt::Wait
     })?;
-    address.ok_or(Error::new(
-        ErrorKind::NetworkUnreachable,
-        "no address by DHCP within 10 s; start a DHCP server or give the guest net.ip=ADDRESS/LENGTH",
-    ))
+    settled.ok_or(if address.is_ipv4() || address.is_unspecified() {
+        Error::new(
+            ErrorKind::NetworkUnreachable,
+            "no address by DHCP within 10 s; start a DHCP server or give the guest net.ip=ADDRESS/LENGTH",
+        )
+    } else {
+        Error::new(
+            ErrorKind::NetworkUnreachable,
+            "no router advertises IPv6 addresses; start one or give the guest net.ip6=ADDRESS/LENGTH",
+        )
+    })
 }
 
 /// Sends what is due at once.
@@ -141,8 +153,8 @@ pub(super) fn datagram_capacity() -> usize {
 fn start() -> Result<Box<Runtime>> {
     let words: Vec<(String, String)> = env::settings().collect();
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let source =
-        Source::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
+    let sources =
+        Sources::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
     let mut seed = [0; 8];
     entropy::fill(&mut seed).map_err(|_| {
         Error::new(
@@ -154,9 +166,14 @@ fn start() -> Result<Box<Runtime>> {
     card.end_wait();
     let plan = BufferPlan::for_memory(memory());
     let mut shard = Shard::new(card, plan, u64::from_le_bytes(seed), now());
-    match source {
+    match sources.v4 {
         Source::Dhcp => shard.stack().start_dhcp(now()),
         Source::Given(settings) => shard.stack().configure(Some(&settings)),
+    }
+    match sources.v6 {
+        SourceV6::Automatic => shard.stack().start_v6(now()),
+        SourceV6::Given(settings) => shard.stack().give_v6(settings, now()),
+        SourceV6::Off => {}
     }
     task::install_poller(&NetworkPoller);
     exit::before_exit(drain);

@@ -11,30 +11,34 @@ mod audit;
 mod connections;
 mod datagrams;
 mod egress;
+mod icmp;
 
 pub(crate) use connections::Progress;
 
+use super::autoconf::Autoconf;
 use super::checksum;
-use super::config::Settings;
+use super::config::{Settings, SettingsV6};
 use super::connection::{Connection, ConnectionId};
-use super::datagram::{Datagram, DatagramId, Sender};
+use super::datagram::{Datagram, Sender};
 use super::device::{Capabilities, Transmitter, Verdict};
 use super::dhcp::{Change, Dhcp};
 use super::dns::Dns;
 use super::frame::{self, Class, Tuple};
-use super::link::{Link, Route};
-use super::listener::{Listener, ListenerId};
+use super::link::{AddressesV6, Link, Route};
+use super::listener::Listener;
 use super::pool::{BufferPlan, Pool};
+use super::ports::Ports;
 use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Slots;
 use crate::timers::Timers;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use hashbrown::HashMap;
 use smoltcp::iface::SocketSet;
 use smoltcp::time::Instant;
+use smoltcp::wire::Ipv6Cidr;
 
 /// Where the range of ephemeral ports starts (RFC 6335, 6); it ends with the last port.
 const FIRST_EPHEMERAL_PORT: u16 = 49152;
@@ -48,12 +52,18 @@ pub(crate) struct Stack {
     connections: Slots<Box<Connection>>,
     tuples: HashMap<Tuple, ConnectionId>,
     listeners: Slots<Listener>,
-    listening: HashMap<u16, ListenerId>,
+    listening: Ports<Listener>,
     datagrams: Slots<Datagram>,
-    datagram_ports: HashMap<u16, DatagramId>,
+    datagram_ports: Ports<Datagram>,
     sender: Sender,
     dhcp: Option<Dhcp>,
+    autoconf: Option<Autoconf>,
+    /// Own IPv6 addresses that nobody was asked about yet.
+    unclaimed: Vec<Ipv6Cidr>,
     pub(crate) dns: Dns,
+    /// The name servers, as each version of the protocol tells them.
+    servers: Vec<IpAddr>,
+    servers_v6: Vec<IpAddr>,
     /// Connections that may have something to send.
     dirty: Vec<ConnectionId>,
     /// The list that `dirty` is exchanged with while it is worked through.
@@ -91,12 +101,16 @@ impl Stack {
             connections: Slots::new(),
             tuples: HashMap::new(),
             listeners: Slots::new(),
-            listening: HashMap::new(),
+            listening: Ports::new(),
             datagrams: Slots::new(),
-            datagram_ports: HashMap::new(),
+            datagram_ports: Ports::new(),
             sender: Sender::new(capabilities.mtu),
             dhcp: None,
+            autoconf: None,
+            unclaimed: Vec::new(),
             dns: Dns::new(),
+            servers: Vec::new(),
+            servers_v6: Vec::new(),
             dirty: Vec::new(),
             dirty_spare: Vec::new(),
             unresolved: Vec::new(),
@@ -121,7 +135,34 @@ impl Stack {
         self.configured.wake(Readiness::READABLE, &mut self.woken);
         let address = settings.map(|settings| settings.address);
         self.link.set_address(address, settings.and_then(|settings| settings.gateway));
-        self.dns.set_servers(settings.map_or(&[], |settings| &settings.servers));
+        self.servers = settings.map_or_else(Vec::new, |settings| settings.servers.clone());
+        self.set_servers();
+    }
+
+    /// Starts to ask the routers for IPv6 addresses. The one for the wire alone is there at once.
+    pub(crate) fn start_v6(&mut self, now: Instant) {
+        self.autoconf = Some(Autoconf::new(self.link.hardware(), now));
+        self.adopt_v6();
+    }
+
+    /// Uses given settings of IPv6.
+    pub(crate) fn give_v6(&mut self, settings: SettingsV6, now: Instant) {
+        let addresses = AddressesV6 { own: [settings.address].into(), gateway: settings.gateway };
+        self.autoconf = Some(Autoconf::given(self.link.hardware(), &addresses, settings.servers, now));
+        self.adopt_v6();
+    }
+
+    /// Tells whether a socket can have or talk to `address` as far as the own addresses go.
+    pub(crate) fn is_ready_for(&self, address: IpAddr) -> bool {
+        let (has_v4, v6) = (self.link.address().is_some(), self.link.v6());
+        match address {
+            IpAddr::V4(_) => has_v4,
+            IpAddr::V6(address) if address.is_unspecified() => has_v4 || v6.has_wide(),
+            IpAddr::V6(address) if address.is_unicast_link_local() || address.is_multicast() => {
+                !v6.own.is_empty()
+            }
+            IpAddr::V6(_) => v6.has_wide(),
+        }
     }
 
     /// Leaves `token` until the settings change.
@@ -174,28 +215,36 @@ impl Stack {
             Class::Tcp { tuple, opens } => {
                 self.deliver_segment(now, frame, tuple, opens, transmitter, route);
             }
-            Class::Udp(tuple) if !is_foreign_loopback(tuple, route) => {
+            Class::Udp(tuple) if !is_foreign_loopback(tuple, route) && !is_disguised(tuple.remote) => {
                 self.deliver_datagram(now, frame, tuple, transmitter, route);
             }
             Class::Arp => {
                 self.answer(now, frame, transmitter, route);
                 self.resolve_again(now, transmitter);
             }
-            Class::Other => self.answer(now, frame, transmitter, route),
+            Class::Icmpv6 => self.deliver_icmpv6(now, frame, transmitter),
+            Class::Icmp | Class::Other => self.answer(now, frame, transmitter, route),
             // A later piece would be taken for a segment: the stack behind does not look.
-            Class::Fragment | Class::Udp(_) => {}
+            Class::Fragment | Class::Extended | Class::Udp(_) => {}
         }
     }
 
     /// Lets the interface alone see a frame: it answers ARP, echo requests and what is for no socket.
     fn answer(&mut self, now: Instant, frame: &[u8], transmitter: &mut impl Transmitter, route: Route) {
-        self.link.ingress(now, frame, &mut self.nobody, transmitter, route);
+        self.link.answer(now, frame, &mut self.nobody, transmitter, route);
     }
 
     /// Tells whether a segment between these ends may have come this way (RFC 1122, 3.2.1.3). Those of a connection
     /// come the way that theirs go.
     fn is_proper(&self, tuple: Tuple, route: Route) -> bool {
-        self.link.is_own(tuple.local) && (route == Route::Local || !self.link.is_own(tuple.remote))
+        self.link.is_own(tuple.local)
+            && (route == Route::Local || !self.link.is_own(tuple.remote))
+            && !is_disguised(tuple.remote)
+    }
+
+    pub(super) fn set_servers(&mut self) {
+        let servers: Vec<IpAddr> = self.servers.iter().chain(&self.servers_v6).copied().collect();
+        self.dns.set_servers(&servers);
     }
 
     /// Runs the services of the interface itself.
@@ -209,6 +258,7 @@ impl Stack {
             Some(Change::Lost) => self.configure(None),
             None => {}
         }
+        self.poll_v6(now, transmitter);
         self.dns.poll(now, &mut self.link, transmitter, &mut self.woken);
         if self.sender.deadline().is_some_and(|deadline| deadline <= now) {
             self.sender.retry(now, &mut self.link, transmitter);
@@ -225,7 +275,8 @@ fn next_ephemeral(port: u16) -> u16 {
     port.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT)
 }
 
-/// Tells whether a socket bound to `address` is bound to any.
-fn specific(address: Ipv4Addr) -> Option<Ipv4Addr> {
-    (!address.is_unspecified()).then_some(address)
+/// Tells whether an IPv4 address pretends to be of IPv6: none may on a wire (RFC 4291, 2.5.5.2), and programs would take
+/// it for the former.
+fn is_disguised(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }

@@ -4,6 +4,7 @@ mod bad_wire;
 mod datagrams;
 mod handshakes;
 mod names;
+mod neighbors;
 mod services;
 mod sim;
 mod streams;

@@ -3,12 +3,13 @@
 use super::address::{ToSocketAddrs, each};
 use super::datagram::{DatagramId, Outcome};
 use super::error::Error as NetError;
+use super::ports::{canonical, shown_like};
 use super::runtime::{self, Attempt, Patience};
 use super::tcp::{set_timeout, timeout};
 use crate::io::{Error, ErrorKind, Result};
 use crate::task::{self, NEVER};
 use crate::thread::deadline_after;
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -19,27 +20,26 @@ const FULL_DELAY: Duration = Duration::from_micros(200);
 #[derive(Debug)]
 pub struct UdpSocket {
     id: DatagramId,
-    address: SocketAddrV4,
+    address: SocketAddr,
     read_timeout_ns: AtomicU64,
     is_nonblocking: AtomicBool,
 }
 
 impl UdpSocket {
-    /// Binds a socket. The first socket of the guest starts the network and waits for an address.
+    /// Binds a socket. The first socket of the guest starts the network and waits for an address. At `[::]` it takes
+    /// IPv4 as well, whose addresses it shows as `::ffff:A.B.C.D`.
     ///
     /// # Errors
     ///
     /// The port is in use, the address is not one of the guest's, or there is no network.
     pub fn bind<A: ToSocketAddrs>(address: A) -> Result<Self> {
         each(address, |address| {
-            if !address.ip().is_loopback() {
-                runtime::address()?;
-            }
+            runtime::wait_for_address(address.ip())?;
             let capacity = runtime::datagram_capacity();
             let (id, port) = runtime::with(|shard, _| shard.stack().bind(address, capacity))??;
             Ok(Self {
                 id,
-                address: SocketAddrV4::new(*address.ip(), port),
+                address: SocketAddr::new(address.ip(), port),
                 read_timeout_ns: AtomicU64::new(NEVER),
                 is_nonblocking: AtomicBool::new(false),
             })
@@ -85,7 +85,7 @@ impl UdpSocket {
     pub fn connect<A: ToSocketAddrs>(&self, address: A) -> Result<()> {
         each(address, |address| {
             Ok(runtime::with(|shard, _| {
-                shard.stack().with_datagram(self.id, |datagram| datagram.peer = Some(address))
+                shard.stack().with_datagram(self.id, |datagram| datagram.peer = Some(canonical(address)))
             })??)
         })
     }
@@ -115,7 +115,7 @@ impl UdpSocket {
     ///
     /// None.
     pub const fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(SocketAddr::V4(self.address))
+        Ok(self.address)
     }
 
     /// Returns the peer.
@@ -124,7 +124,7 @@ impl UdpSocket {
     ///
     /// [`ErrorKind::NotConnected`] if none is set.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
-        self.peer().map(SocketAddr::V4)
+        Ok(shown_like(self.address, self.peer()?))
     }
 
     /// Limits the time that receiving waits.
@@ -159,12 +159,12 @@ impl UdpSocket {
         self.id
     }
 
-    fn peer(&self) -> Result<SocketAddrV4> {
+    fn peer(&self) -> Result<SocketAddr> {
         let peer = runtime::with(|shard, _| shard.stack().with_datagram(self.id, |datagram| datagram.peer))??;
         Ok(peer.ok_or(NetError::NotConnected)?)
     }
 
-    fn send_datagram(&self, bytes: &[u8], address: SocketAddrV4) -> Result<usize> {
+    fn send_datagram(&self, bytes: &[u8], address: SocketAddr) -> Result<usize> {
         loop {
             let outcome = runtime::with(|shard, clock| {
                 let (stack, transmitter) = shard.sending().ok_or(NetError::DeviceLost)?;
@@ -182,7 +182,7 @@ impl UdpSocket {
         mut take: impl FnMut(
             &mut super::stack::Stack,
             DatagramId,
-        ) -> core::result::Result<Option<(usize, SocketAddrV4)>, NetError>,
+        ) -> core::result::Result<Option<(usize, SocketAddr)>, NetError>,
     ) -> Result<(usize, SocketAddr)> {
         let is_nonblocking = self.is_nonblocking.load(Ordering::Relaxed);
         let patience = match self.read_timeout_ns.load(Ordering::Relaxed) {
@@ -200,7 +200,7 @@ impl UdpSocket {
         match received {
             Some(received) => {
                 let (length, from) = received?;
-                Ok((length, SocketAddr::V4(from)))
+                Ok((length, shown_like(self.address, from)))
             }
             None if is_nonblocking => Err(ErrorKind::WouldBlock.into()),
             None => Err(Error::from(ErrorKind::TimedOut)),

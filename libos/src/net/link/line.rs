@@ -3,7 +3,7 @@
 //! Short means that the headers are read and written by [`segment`](super::segment) and the socket is called directly.
 //! That takes the Ethernet address of the next hop, which is remembered as long as the table of neighbours does not
 //! change, and for a few seconds at most. Without it, for an own address, and for unusual headers, frames pass the
-//! whole stack, which also finds the next hop and keeps its entry in the table fresh.
+//! whole stack, as do those of IPv6; it also finds the next hop and keeps its entry in the table fresh.
 
 use super::segment::{self, Path};
 use super::{Egress, Link, Origin, Route};
@@ -95,7 +95,8 @@ impl Link {
         }
         let Line { sockets, handle, route, path } = line;
         let Some(path) = path else {
-            return self.egress(now, sockets, transmitter, *route, Origin::Segment);
+            let origin = if tuple.remote.is_ipv4() { Origin::Segment } else { Origin::SegmentV6 };
+            return self.egress(now, sockets, transmitter, *route, origin);
         };
         let mut egress = Egress::Nothing;
         let finish = self.finish;
@@ -122,12 +123,12 @@ impl Link {
     }
 
     fn path(&self, now: Instant, tuple: Tuple, route: Route) -> Option<Path> {
-        if route == Route::Local {
+        if route == Route::Local || !tuple.remote.is_ipv4() {
             return None;
         }
-        match self.interface.next_hop(now, &IpAddress::Ipv4(tuple.remote))? {
+        match self.interface.next_hop(now, &IpAddress::from(tuple.remote))? {
             HardwareAddress::Ethernet(next) => {
-                Some(Path::new(self.local.hardware, next.0, tuple, self.generation, now))
+                Path::new(self.local.hardware, next.0, tuple, self.generation, now)
             }
         }
     }

@@ -20,8 +20,10 @@ pub(super) struct OneFrame<'a, T> {
 /// Why a frame is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// A TCP socket sends it.
+    /// A TCP socket sends it, by IPv4.
     Segment,
+    /// A TCP socket sends it, by IPv6.
+    SegmentV6,
     /// Another socket sends it.
     Datagram,
     /// It answers the frame that is read; it may be anything.
@@ -89,7 +91,7 @@ impl<T: Transmitter> Output<'_, T> {
                 })
             }
             Origin::Segment | Origin::Datagram => self.transmitter.transmit(length, Finish::Nothing, write),
-            Origin::Reply => {
+            Origin::SegmentV6 | Origin::Reply => {
                 let leaves_checksums = self.leaves_checksums();
                 self.transmitter.transmit(length, Finish::Nothing, |frame| {
                     frame[..length.min(HEADERS)].fill(0);

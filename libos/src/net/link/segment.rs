@@ -8,6 +8,7 @@
 use crate::net::checksum::{self, TCP_CHECKSUM, TCP_START};
 use crate::net::device::Finish;
 use crate::net::frame::{ETHERNET_HEADER, IPV4_HEADER, PROTOCOL_TCP, TYPE_IPV4, Tuple};
+use core::net::IpAddr;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
@@ -48,8 +49,16 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Makes the path from `own` to `next`, two Ethernet addresses, for the segments of a connection.
-    pub(super) fn new(own: [u8; 6], next: [u8; 6], tuple: Tuple, generation: u32, now: Instant) -> Self {
+    /// Makes the path from `own` to `next`, two Ethernet addresses, for the segments of a connection; `None` unless it is
+    /// one of IPv4.
+    pub(super) fn new(
+        own: [u8; 6],
+        next: [u8; 6],
+        tuple: Tuple,
+        generation: u32,
+        now: Instant,
+    ) -> Option<Self> {
+        let (IpAddr::V4(local), IpAddr::V4(remote)) = (tuple.local, tuple.remote) else { return None };
         let mut prefix = [0; PREFIX];
         prefix[..6].copy_from_slice(&next);
         prefix[6..12].copy_from_slice(&own);
@@ -58,20 +67,20 @@ impl Path {
         // Don't fragment.
         prefix[20] = 0x40;
         prefix[23] = PROTOCOL_TCP;
-        prefix[26..30].copy_from_slice(&tuple.local.octets());
-        prefix[30..34].copy_from_slice(&tuple.remote.octets());
+        prefix[26..30].copy_from_slice(&local.octets());
+        prefix[30..34].copy_from_slice(&remote.octets());
         prefix[34..36].copy_from_slice(&tuple.local_port.to_be_bytes());
         prefix[36..38].copy_from_slice(&tuple.remote_port.to_be_bytes());
         let sum = |bytes: &[u8]| -> u32 {
             bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum()
         };
-        Self {
+        Some(Self {
             header_sum: sum(&prefix[ETHERNET_HEADER..TCP_START]),
             pseudo_sum: sum(&prefix[26..TCP_START]) + u32::from(PROTOCOL_TCP),
             prefix,
             generation,
             until: now + LIFETIME,
-        }
+        })
     }
 
     /// Tells whether the path may be used while the table of neighbours is in state `generation`.

@@ -3,6 +3,8 @@
 use super::Stack;
 use super::egress::STALE_TIMERS;
 use crate::net::connection::{ConnectionId, Phase};
+use crate::slots::Id;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 impl Stack {
     /// Checks all tables.
@@ -14,10 +16,10 @@ impl Stack {
         self.audit_connections();
         self.audit_listeners();
         self.audit_lists();
-        assert_eq!(self.datagram_ports.len(), self.datagrams.len(), "each UDP socket has a port");
-        for (port, id) in &self.datagram_ports {
-            assert_eq!(self.datagrams.get(*id).map(|datagram| datagram.port), Some(*port));
+        for (port, id) in self.datagram_ports.iter() {
+            assert_eq!(self.datagrams.get(id).map(|datagram| datagram.port), Some(port));
         }
+        assert_eq!(sockets(self.datagram_ports.iter()), self.datagrams.len(), "each UDP socket has a port");
     }
 
     fn audit_connections(&self) {
@@ -33,13 +35,14 @@ impl Stack {
     }
 
     fn audit_listeners(&self) {
-        assert_eq!(self.listening.len(), self.listeners.len(), "each listener has a port");
+        assert_eq!(sockets(self.listening.iter()), self.listeners.len(), "each listener has a port");
         let mut half_open_count = 0;
-        for (port, id) in &self.listening {
-            let listener = self.listeners.get(*id).expect("each port has a listener");
-            assert_eq!(listener.port, *port);
+        let listening: BTreeMap<u16, _> = self.listening.iter().collect();
+        for (port, id) in listening {
+            let listener = self.listeners.get(id).expect("each port has a listener");
+            assert_eq!(listener.port, port);
             assert!(listener.half_open_count <= listener.backlog, "handshakes are bounded");
-            let under_way = Phase::HalfOpen(*id);
+            let under_way = Phase::HalfOpen(id);
             let listed = listener.half_open.iter().filter(|id| self.is_in(**id, under_way)).count();
             assert_eq!(listed, listener.half_open_count, "each handshake can give way");
             assert_eq!(self.count(|phase| phase == under_way), listed);
@@ -71,4 +74,9 @@ impl Stack {
     fn is_in(&self, id: ConnectionId, phase: Phase) -> bool {
         self.connections.get(id).is_some_and(|connection| connection.phase == phase)
     }
+}
+
+/// Counts the sockets that have entries in a table of ports.
+fn sockets<T>(entries: impl Iterator<Item = (u16, Id<T>)>) -> usize {
+    entries.map(|(_, id)| id.to_bits()).collect::<BTreeSet<_>>().len()
 }

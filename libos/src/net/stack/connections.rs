@@ -1,6 +1,6 @@
 //! TCP: from segments to connections, and what the program does with them.
 
-use super::{FIRST_EPHEMERAL_PORT, Stack, next_ephemeral, specific};
+use super::{FIRST_EPHEMERAL_PORT, Stack, next_ephemeral};
 use crate::net::config::is_host;
 use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
 use crate::net::device::Transmitter;
@@ -8,9 +8,10 @@ use crate::net::error::Error;
 use crate::net::frame::{Opens, Tuple};
 use crate::net::link::Route;
 use crate::net::listener::{Listener, ListenerId};
+use crate::net::ports::{Bound, canonical};
 use crate::readiness::{Readiness, Token, Waiters};
 use alloc::boxed::Box;
-use core::net::SocketAddrV4;
+use core::net::SocketAddr;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
@@ -19,22 +20,23 @@ impl Stack {
     /// Listens at `address`; port 0 takes a free one. Returns the port, too.
     pub(crate) fn listen(
         &mut self,
-        address: SocketAddrV4,
+        address: impl Into<SocketAddr>,
         backlog: usize,
     ) -> Result<(ListenerId, u16), Error> {
-        let own = specific(*address.ip());
-        if own.is_some_and(|own| !self.link.is_own(own)) {
+        let address = address.into();
+        let bound = Bound::to(address.ip());
+        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
             return Err(Error::NotOurAddress);
         }
         let port = match address.port() {
-            0 => self.free_port(|stack, port| !stack.listening.contains_key(&port))?,
-            port if self.listening.contains_key(&port) => return Err(Error::PortInUse),
+            0 => self.free_port(|stack, port| stack.listening.is_free(bound, port))?,
+            port if !self.listening.is_free(bound, port) => return Err(Error::PortInUse),
             port => port,
         };
         // Neither handshakes nor those who wait may take all connections that memory allows.
         let backlog = backlog.clamp(1, (self.pool.limit() / 2).max(1));
-        let id = self.listeners.insert(Listener::new(own, port, backlog));
-        self.listening.insert(port, id);
+        let id = self.listeners.insert(Listener::new(bound, port, backlog));
+        self.listening.insert(bound, port, id);
         Ok((id, port))
     }
 
@@ -74,7 +76,7 @@ impl Stack {
     /// Stops to listen. Connections that nobody has accepted are broken off.
     pub(crate) fn stop_listening(&mut self, id: ListenerId) {
         let Some(mut listener) = self.listeners.remove(id) else { return };
-        self.listening.remove(&listener.port);
+        self.listening.remove(listener.bound, listener.port);
         listener.waiters.wake(Readiness::all(), &mut self.woken);
         for id in listener.accepted {
             self.abort(id);
@@ -88,8 +90,9 @@ impl Stack {
     }
 
     /// Starts to connect to `remote`.
-    pub(crate) fn connect(&mut self, remote: SocketAddrV4) -> Result<ConnectionId, Error> {
-        let address = *remote.ip();
+    pub(crate) fn connect(&mut self, remote: impl Into<SocketAddr>) -> Result<ConnectionId, Error> {
+        let remote = canonical(remote.into());
+        let address = remote.ip();
         if remote.port() == 0 || !(is_host(address) || address.is_loopback()) {
             return Err(Error::BadAddress);
         }
@@ -98,12 +101,12 @@ impl Stack {
         let tuple_with =
             |local_port| Tuple { local, remote: address, local_port, remote_port: remote.port() };
         let port = self.free_port(|stack, port| {
-            !stack.tuples.contains_key(&tuple_with(port)) && !stack.listening.contains_key(&port)
+            !stack.tuples.contains_key(&tuple_with(port)) && stack.listening.is_free(Bound::Any, port)
         })?;
         let mut connection = self.take_connection().ok_or(Error::TooManyConnections)?;
         connection.renew(tuple_with(port), route, Phase::Connecting);
-        let remote = IpEndpoint::new(IpAddress::Ipv4(address), remote.port());
-        let local = IpEndpoint::new(IpAddress::Ipv4(local), port);
+        let remote = IpEndpoint::from(remote);
+        let local = IpEndpoint::new(IpAddress::from(local), port);
         if connection.socket_mut().connect(self.link.context(), remote, local).is_err() {
             self.pool.give_back(connection);
             return Err(Error::BadAddress);
@@ -302,7 +305,7 @@ impl Stack {
         }
         let Some(mut connection) = self.take_connection() else { return };
         connection.renew(tuple, route, Phase::HalfOpen(id));
-        let endpoint = IpListenEndpoint { addr: Some(IpAddress::Ipv4(tuple.local)), port: tuple.local_port };
+        let endpoint = IpListenEndpoint { addr: Some(IpAddress::from(tuple.local)), port: tuple.local_port };
         connection
             .socket_mut()
             .listen(endpoint)
@@ -350,8 +353,8 @@ impl Stack {
     }
 
     fn listener_for(&self, tuple: Tuple) -> Option<ListenerId> {
-        let id = *self.listening.get(&tuple.local_port)?;
-        self.listeners.get(id)?.takes(tuple.local).then_some(id)
+        let id = self.listening.get(tuple.local, tuple.local_port)?;
+        self.listeners.get(id)?.bound.takes(tuple.local).then_some(id)
     }
 
     /// Keeps a connection in `TIME_WAIT`, but not more of them than memory is worth.

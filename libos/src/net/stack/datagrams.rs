@@ -1,6 +1,6 @@
 //! UDP: from datagrams to sockets, and what the program does with them.
 
-use super::{Stack, specific};
+use super::Stack;
 use crate::net::config::is_host;
 use crate::net::datagram::{Datagram, DatagramId, Outcome};
 use crate::net::device::Transmitter;
@@ -9,35 +9,37 @@ use crate::net::dns;
 use crate::net::error::Error;
 use crate::net::frame::Tuple;
 use crate::net::link::Route;
+use crate::net::ports::{Bound, canonical};
 use crate::readiness::{Readiness, Token, Waiters};
-use core::net::SocketAddrV4;
+use core::net::{IpAddr, SocketAddr};
 use smoltcp::time::Instant;
 
 impl Stack {
     /// Binds a UDP socket that holds up to `capacity` bytes; port 0 takes a free one. Returns the port, too.
     pub(crate) fn bind(
         &mut self,
-        address: SocketAddrV4,
+        address: impl Into<SocketAddr>,
         capacity: usize,
     ) -> Result<(DatagramId, u16), Error> {
-        let own = specific(*address.ip());
-        if own.is_some_and(|own| !self.link.is_own(own)) {
+        let address = address.into();
+        let bound = Bound::to(address.ip());
+        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
             return Err(Error::NotOurAddress);
         }
         let port = match address.port() {
-            0 => self.free_port(|stack, port| !stack.datagram_ports.contains_key(&port))?,
-            port if self.datagram_ports.contains_key(&port) => return Err(Error::PortInUse),
+            0 => self.free_port(|stack, port| stack.datagram_ports.is_free(bound, port))?,
+            port if !self.datagram_ports.is_free(bound, port) => return Err(Error::PortInUse),
             port => port,
         };
-        let id = self.datagrams.insert(Datagram::new(own, port, capacity));
-        self.datagram_ports.insert(port, id);
+        let id = self.datagrams.insert(Datagram::new(bound, port, capacity));
+        self.datagram_ports.insert(bound, port, id);
         Ok((id, port))
     }
 
     /// Forgets a UDP socket and what it holds.
     pub(crate) fn unbind(&mut self, id: DatagramId) {
         if let Some(mut datagram) = self.datagrams.remove(id) {
-            self.datagram_ports.remove(&datagram.port);
+            self.datagram_ports.remove(datagram.bound, datagram.port);
             datagram.waiters.wake(Readiness::all(), &mut self.woken);
         }
     }
@@ -68,18 +70,19 @@ impl Stack {
         &mut self,
         now: Instant,
         id: DatagramId,
-        destination: SocketAddrV4,
+        destination: impl Into<SocketAddr>,
         payload: &[u8],
         transmitter: &mut impl Transmitter,
     ) -> Result<Outcome, Error> {
         let datagram = self.datagrams.get(id).ok_or(Error::NoSuchSocket)?;
-        let address = *destination.ip();
-        let is_possible =
-            is_host(address) || address.is_loopback() || address.is_broadcast() || address.is_multicast();
-        if destination.port() == 0 || !is_possible {
+        let destination = canonical(destination.into());
+        let address = destination.ip();
+        let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+        let is_possible = is_host(address) || address.is_loopback() || is_broadcast || address.is_multicast();
+        if destination.port() == 0 || !is_possible || !datagram.bound.can_send_to(address) {
             return Err(Error::BadAddress);
         }
-        let source = (datagram.address, datagram.port);
+        let source = (datagram.bound.only(), datagram.port);
         self.sender.send(now, source, destination, payload, &mut self.link, transmitter)
     }
 
@@ -97,7 +100,7 @@ impl Stack {
             self.link.ingress(now, frame, &mut dhcp.sockets, transmitter, route);
             return dhcp.hasten(now);
         }
-        if let Some(&id) = self.datagram_ports.get(&tuple.local_port) {
+        if let Some(id) = self.datagram_ports.get(tuple.local, tuple.local_port) {
             let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
             if datagram.takes(tuple.peer_end(), tuple.local) {
                 self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
@@ -111,6 +114,10 @@ impl Stack {
             self.link.ingress(now, frame, &mut self.dns.sockets, transmitter, route);
             return self.dns.hasten(now);
         }
-        self.answer(now, frame, transmitter, route);
+        if tuple.local.is_ipv4() {
+            self.answer(now, frame, transmitter, route);
+        } else {
+            self.link.refuse_datagram(frame, transmitter);
+        }
     }
 }

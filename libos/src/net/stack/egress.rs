@@ -61,7 +61,12 @@ impl Stack {
             return Some(if self.device == DeviceRoom::Full { now + FULL_DELAY } else { now });
         }
         let dhcp = self.dhcp.as_ref().map(|dhcp| dhcp.deadline());
-        [self.timers.next(), dhcp, self.dns.deadline(), self.sender.deadline()].into_iter().flatten().min()
+        let v6 = self.autoconf.as_ref().and_then(|autoconf| autoconf.deadline());
+        if !self.unclaimed.is_empty() {
+            return Some(now);
+        }
+        let others = [self.timers.next(), dhcp, v6, self.dns.deadline(), self.sender.deadline()];
+        others.into_iter().flatten().min()
     }
 
     /// Puts a connection on the dirty list.
@@ -74,12 +79,16 @@ impl Stack {
         }
     }
 
-    /// Tries again what waits for an Ethernet address.
+    /// Tries again what waits for an Ethernet address that is known now.
     pub(super) fn resolve_again(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
         for id in mem::take(&mut self.unresolved) {
-            if let Some(connection) = self.connections.get_mut(id) {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            // Asked too early the socket would keep silent until its timer.
+            if self.link.has_neighbor(connection.tuple.remote) {
                 connection.is_unresolved = false;
                 self.mark(id);
+            } else {
+                self.unresolved.push(id);
             }
         }
         self.sender.retry(now, &mut self.link, transmitter);

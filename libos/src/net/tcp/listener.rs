@@ -4,9 +4,10 @@ use super::TcpStream;
 use crate::io::{ErrorKind, Result};
 use crate::net::address::{ToSocketAddrs, each};
 use crate::net::listener::ListenerId;
+use crate::net::ports::shown_like;
 use crate::net::runtime::{self, Attempt};
 use crate::task::NEVER;
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Handshakes under way, and connections that wait, at one listener, if memory allows so many.
@@ -16,7 +17,7 @@ const BACKLOG: usize = 1024;
 #[derive(Debug)]
 pub struct TcpListener {
     id: ListenerId,
-    address: SocketAddrV4,
+    address: SocketAddr,
     is_nonblocking: AtomicBool,
 }
 
@@ -24,18 +25,17 @@ pub struct TcpListener {
 #[derive(Debug)]
 pub struct Incoming<'a>(&'a TcpListener);
 impl TcpListener {
-    /// Listens at an address. The first socket of the guest starts the network and waits for an address.
+    /// Listens at an address. The first socket of the guest starts the network and waits for an address. At `[::]` it
+    /// takes IPv4 as well, whose addresses it shows as `::ffff:A.B.C.D`.
     ///
     /// # Errors
     ///
     /// The port is in use, the address is not one of the guest's, or there is no network.
     pub fn bind<A: ToSocketAddrs>(address: A) -> Result<Self> {
         each(address, |address| {
-            if !address.ip().is_loopback() {
-                runtime::address()?;
-            }
+            runtime::wait_for_address(address.ip())?;
             let (id, port) = runtime::with(|shard, _| shard.stack().listen(address, BACKLOG))??;
-            let address = SocketAddrV4::new(*address.ip(), port);
+            let address = SocketAddr::new(address.ip(), port);
             Ok(Self { id, address, is_nonblocking: AtomicBool::new(false) })
         })
     }
@@ -59,8 +59,8 @@ impl TcpListener {
             }
         })?;
         let (id, tuple) = accepted.ok_or(ErrorKind::WouldBlock)??;
-        let stream = TcpStream::new(id, tuple.peer_end(), tuple.own_end());
-        Ok((stream, SocketAddr::V4(tuple.peer_end())))
+        let peer = shown_like(self.address, tuple.peer_end());
+        Ok((TcpStream::new(id, peer, shown_like(self.address, tuple.own_end())), peer))
     }
 
     /// Returns the connections as they come, without an end.
@@ -75,7 +75,7 @@ impl TcpListener {
     ///
     /// None.
     pub const fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(SocketAddr::V4(self.address))
+        Ok(self.address)
     }
 
     /// Sets whether [`Self::accept`] returns [`ErrorKind::WouldBlock`] instead of waiting.

@@ -40,7 +40,7 @@ impl TcpStream {
     ///
     /// None.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
-        Ok(SocketAddr::V4(self.inner.peer))
+        Ok(self.inner.peer)
     }
 
     /// Returns the own address.
@@ -49,7 +49,7 @@ impl TcpStream {
     ///
     /// None.
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(SocketAddr::V4(self.inner.local))
+        Ok(self.inner.local)
     }
 
     /// Returns another handle to the connection.

@@ -4,13 +4,14 @@ use crate::io::{ErrorKind, Read, Result, Write};
 use crate::net::address::{ToSocketAddrs, each};
 use crate::net::connection::{Connection, ConnectionId, Received};
 use crate::net::error::Error as NetError;
+use crate::net::ports::shown_like;
 use crate::net::runtime::{self, Attempt, Patience};
 use crate::net::stack::Progress;
 use crate::readiness::Readiness;
 use crate::task::NEVER;
 use crate::thread::deadline_after;
 use alloc::sync::Arc;
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -25,8 +26,8 @@ pub struct TcpStream {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) id: ConnectionId,
-    pub(super) peer: SocketAddrV4,
-    pub(super) local: SocketAddrV4,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
     pub(super) read_timeout_ns: AtomicU64,
     pub(super) write_timeout_ns: AtomicU64,
     pub(super) is_nonblocking: AtomicBool,
@@ -116,7 +117,7 @@ impl TcpStream {
         })
     }
 
-    pub(super) fn new(id: ConnectionId, peer: SocketAddrV4, local: SocketAddrV4) -> Self {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, local: SocketAddr) -> Self {
         Self {
             inner: Arc::new(Inner {
                 id,
@@ -130,17 +131,15 @@ impl TcpStream {
         }
     }
 
-    fn connect_within(address: SocketAddrV4, timeout: Duration) -> Result<Self> {
-        if !address.ip().is_loopback() {
-            runtime::address()?;
-        }
+    fn connect_within(address: SocketAddr, timeout: Duration) -> Result<Self> {
+        runtime::wait_for_address(address.ip())?;
         let (id, local) = runtime::with(|shard, _| {
             let id = shard.stack().connect(address)?;
             let tuple = shard.stack().with_connection(id, |connection| connection.tuple)?;
             Ok::<_, NetError>((id, tuple.own_end()))
         })??;
         // Closes the connection if it does not come about.
-        let stream = Self::new(id, address, local);
+        let stream = Self::new(id, address, shown_like(address, local));
         let connected = runtime::wait_for(deadline_after(timeout), |shard, _, token| {
             let stack = shard.stack();
             match stack.connected(id) {

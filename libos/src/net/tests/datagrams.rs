@@ -1,22 +1,22 @@
-use super::wire::{CLIENT, SERVER, World};
+use super::wire::{CLIENT, CLIENT_V6, SERVER, SERVER_V6, World};
 use crate::net::datagram::{DatagramId, Outcome};
 use crate::net::error::Error;
 use crate::net::stack::Stack;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use smoltcp::time::Duration;
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
-fn receive(stack: &mut Stack, id: DatagramId) -> Option<(Vec<u8>, SocketAddrV4)> {
+fn receive(stack: &mut Stack, id: DatagramId) -> Option<(Vec<u8>, SocketAddr)> {
     stack.with_datagram(id, |datagram| datagram.receive(|bytes, from| (bytes.to_vec(), from))).unwrap()
 }
 
 fn send_from_client(
     world: &mut World,
     id: DatagramId,
-    to: SocketAddrV4,
+    to: impl Into<SocketAddr>,
     bytes: &[u8],
 ) -> Result<Outcome, Error> {
     let now = world.now;
@@ -36,7 +36,7 @@ fn a_datagram_arrives_though_the_address_is_asked_for_first() {
     world.run_for(Duration::from_millis(10));
     for text in ["one", "two", "three"] {
         let (bytes, from) = receive(world.server.stack(), server).unwrap();
-        assert_eq!((bytes.as_slice(), from), (text.as_bytes(), SocketAddrV4::new(CLIENT, own)));
+        assert_eq!((bytes.as_slice(), from), (text.as_bytes(), SocketAddrV4::new(CLIENT, own).into()));
     }
     assert_eq!(receive(world.server.stack(), server), None);
 }
@@ -66,7 +66,7 @@ fn a_connected_socket_hears_its_peer_alone() {
     let (one, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
     let (other, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
     let peer = SocketAddrV4::new(CLIENT, port);
-    world.server.stack().with_datagram(server, |datagram| datagram.peer = Some(peer)).unwrap();
+    world.server.stack().with_datagram(server, |datagram| datagram.peer = Some(peer.into())).unwrap();
     send_from_client(&mut world, other, SocketAddrV4::new(SERVER, 7), b"other").unwrap();
     send_from_client(&mut world, one, SocketAddrV4::new(SERVER, 7), b"one").unwrap();
     world.run_for(Duration::from_millis(10));
@@ -81,7 +81,7 @@ fn a_datagram_to_ourselves_arrives() {
     send_from_client(&mut world, socket, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), b"me").unwrap();
     world.settle();
     let (bytes, from) = receive(world.client.stack(), socket).unwrap();
-    assert_eq!((bytes.as_slice(), from), (&b"me"[..], SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
+    assert_eq!((bytes.as_slice(), from), (&b"me"[..], SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()));
 }
 
 #[test]
@@ -117,4 +117,35 @@ fn what_cannot_be_sent_is_refused() {
     assert_eq!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).unwrap_err(), Error::PortInUse);
     world.client.stack().unbind(client);
     assert!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).is_ok());
+}
+
+#[test]
+fn datagrams_of_ipv6_arrive_too() {
+    let mut world = World::new();
+    let (server, port) =
+        world.server.stack().bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 7), 8192).unwrap();
+    let (client, own) =
+        world.client.stack().bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0), 8192).unwrap();
+    for (to, from) in [(SERVER_V6.into(), CLIENT_V6.into()), (IpAddr::V4(SERVER), IpAddr::V4(CLIENT))] {
+        send_from_client(&mut world, client, SocketAddr::new(to, port), b"text").unwrap();
+        world.run_for(Duration::from_millis(10));
+        let received = receive(world.server.stack(), server);
+        assert_eq!(received, Some((b"text".to_vec(), SocketAddr::new(from, own))));
+    }
+    let me = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), own);
+    for me in [me, SocketAddr::new(CLIENT_V6.into(), own)] {
+        send_from_client(&mut world, client, me, b"me").unwrap();
+        world.settle();
+        assert_eq!(receive(world.client.stack(), client), Some((b"me".to_vec(), me)));
+    }
+}
+
+#[test]
+fn a_socket_of_one_version_does_not_send_by_the_other() {
+    let mut world = World::new();
+    let (v4, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 64).unwrap();
+    let (v6, _) = world.client.stack().bind(SocketAddr::new(CLIENT_V6.into(), 0), 64).unwrap();
+    let to = |address| SocketAddr::new(address, 7);
+    assert_eq!(send_from_client(&mut world, v4, to(SERVER_V6.into()), b""), Err(Error::BadAddress));
+    assert_eq!(send_from_client(&mut world, v6, to(SERVER.into()), b""), Err(Error::BadAddress));
 }

@@ -1,16 +1,17 @@
 use super::services::datagram;
 use super::wire::{CLIENT, SERVER, World};
 use crate::net::config::Settings;
-use crate::net::dns::{Question, ResolveError};
+use crate::net::dns::{Question, ResolveError, Wanted};
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use smoltcp::time::Duration;
 use smoltcp::wire::Ipv4Cidr;
 
 /// A world whose client asks the server for names.
 fn world() -> World {
     let mut world = World::new();
-    let settings = Settings { address: Ipv4Cidr::new(CLIENT, 24), gateway: None, servers: [SERVER].into() };
+    let settings =
+        Settings { address: Ipv4Cidr::new(CLIENT, 24), gateway: None, servers: [SERVER.into()].into() };
     world.client.stack().configure(Some(&settings));
     world
 }
@@ -18,10 +19,10 @@ fn world() -> World {
 fn ask(world: &mut World, name: &str) -> Result<Question, ResolveError> {
     let now = world.now;
     let (dns, link) = world.client.stack().resolver();
-    dns.ask(now, link, name)
+    dns.ask(now, link, name, Wanted::V4)
 }
 
-fn poll(world: &mut World, question: Question) -> Result<Result<Vec<Ipv4Addr>, ResolveError>, Question> {
+fn poll(world: &mut World, question: Question) -> Result<Result<Vec<IpAddr>, ResolveError>, Question> {
     world.client.stack().resolver().0.answer(question)
 }
 
@@ -62,7 +63,7 @@ fn a_name_gives_its_addresses() {
     world.client.device().incoming.0.push_back(datagram(SERVER, 53, CLIENT, port, &answer));
     world.settle();
     let addresses = poll(&mut world, question).ok().unwrap().unwrap();
-    assert_eq!(addresses, [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)]);
+    assert_eq!(addresses, [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])]);
 }
 
 #[test]

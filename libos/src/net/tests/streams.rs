@@ -1,10 +1,10 @@
-use super::wire::{CLIENT, SERVER, World, read, receive, send, write};
+use super::wire::{CLIENT, SERVER, SERVER_V6, World, read, receive, send, write};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::error::Error;
 use crate::readiness::{Readiness, Token};
 use crate::task::ThreadId;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use smoltcp::time::Duration;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -29,11 +29,18 @@ fn what_is_written_is_read_and_the_end_is_seen() {
 
 #[test]
 fn a_megabyte_arrives_unchanged() {
-    let mut world = World::new();
-    let (client, server) = world.connect(80);
     let sent: Vec<u8> =
         (0..1_u32 << 20).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    assert!(transfer(&mut world, client, server, &sent) == sent);
+    for address in [SERVER.into(), SERVER_V6.into(), world_link_local()] {
+        let mut world = World::new();
+        let (client, server) = world.connect_to(address, 80);
+        assert!(transfer(&mut world, client, server, &sent) == sent);
+    }
+}
+
+/// The server's address on the wire alone.
+fn world_link_local() -> IpAddr {
+    World::new().server.stack().link().link_local().address().into()
 }
 
 #[test]
@@ -53,12 +60,15 @@ fn one_side_may_close_and_still_read() {
 
 #[test]
 fn a_connection_to_ourselves_never_meets_the_wire() {
-    for address in [Ipv4Addr::LOCALHOST, SERVER] {
+    let own = [Ipv4Addr::LOCALHOST.into(), SERVER.into(), Ipv6Addr::LOCALHOST.into(), SERVER_V6.into()];
+    for address in own {
         let mut world = World::new();
+        // The neighbours are asked whether somebody has the addresses.
+        world.settle();
         world.fate = alloc::boxed::Box::new(|_| panic!("a frame is on the wire"));
         let stack = world.server.stack();
-        let (listener, _) = stack.listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80), 8).unwrap();
-        let out = stack.connect(SocketAddrV4::new(address, 80)).unwrap();
+        let (listener, _) = stack.listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 80), 8).unwrap();
+        let out = stack.connect(SocketAddr::new(address, 80)).unwrap();
         world.settle();
         let (inner, remote) = world.server.stack().accept(listener).unwrap().unwrap();
         assert_eq!(remote.remote, address);

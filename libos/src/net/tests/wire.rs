@@ -1,6 +1,6 @@
 //! The wire: two hosts, the frames between them, and what happens to the frames.
 
-use crate::net::config::Settings;
+use crate::net::config::{Settings, SettingsV6};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::device::{Capabilities, Checksums, Device, Finish, Receiver, Transmitter, Verdict};
 use crate::net::error::Error;
@@ -11,12 +11,14 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::Ipv4Cidr;
+use smoltcp::wire::{Ipv4Cidr, Ipv6Cidr};
 
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 pub(crate) const PLAN: BufferPlan =
     BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
 
@@ -120,6 +122,8 @@ impl World {
         };
         world.server.stack().configure(Some(&settings(SERVER)));
         world.client.stack().configure(Some(&settings(CLIENT)));
+        world.server.stack().give_v6(settings_v6(SERVER_V6), now);
+        world.client.stack().give_v6(settings_v6(CLIENT_V6), now);
         world
     }
 
@@ -198,9 +202,14 @@ impl World {
 
     /// Opens a connection from the client to `port` of the server, where somebody listens, and accepts it.
     pub(crate) fn connect(&mut self, port: u16) -> (ConnectionId, ConnectionId) {
+        self.connect_to(SERVER.into(), port)
+    }
+
+    /// The same to this address of the server.
+    pub(crate) fn connect_to(&mut self, address: IpAddr, port: u16) -> (ConnectionId, ConnectionId) {
         let (listener, _) =
-            self.server.stack().listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), 8).unwrap();
-        let client = self.client.stack().connect(SocketAddrV4::new(SERVER, port)).unwrap();
+            self.server.stack().listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), 8).unwrap();
+        let client = self.client.stack().connect(SocketAddr::new(address, port)).unwrap();
         let mut server = None;
         self.run_until(Duration::from_secs(30), |world| {
             server = server.or(world.server.stack().accept(listener).unwrap().map(|(id, _)| id));
@@ -276,6 +285,10 @@ pub(crate) fn write(stack: &mut Stack, id: ConnectionId, bytes: &[u8]) -> usize 
 
 pub(crate) fn settings(address: Ipv4Addr) -> Settings {
     Settings { address: Ipv4Cidr::new(address, 24), gateway: None, servers: Vec::new() }
+}
+
+pub(crate) fn settings_v6(address: Ipv6Addr) -> SettingsV6 {
+    SettingsV6 { address: Ipv6Cidr::new(address, 64), gateway: None, servers: Vec::new() }
 }
 
 pub(crate) fn device(number: u8) -> Queues {

@@ -456,6 +456,13 @@ impl Interface {
             .is_expected()
     }
 
+    /// Get whether a packet to an address could be sent at once: there is a route, and the hardware
+    /// address of its next hop is known.
+    #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
+    pub fn has_neighbor(&self, addr: &IpAddress) -> bool {
+        self.inner.has_neighbor(addr)
+    }
+
     /// Check whether the interface has the given IP address assigned.
     pub fn has_ip_addr<T: Into<IpAddress>>(&self, addr: T) -> bool {
         self.inner.has_ip_addr(addr)

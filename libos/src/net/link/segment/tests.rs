@@ -10,8 +10,8 @@ use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, Ipv4Packet
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const NEXT: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const TUPLE: Tuple = Tuple {
-    local: Ipv4Addr::new(10, 0, 0, 1),
-    remote: Ipv4Addr::new(192, 168, 255, 254),
+    local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    remote: IpAddr::V4(Ipv4Addr::new(192, 168, 255, 254)),
     local_port: 80,
     remote_port: 0xfffe,
 };
@@ -56,16 +56,17 @@ fn emit(segment: &TcpRepr<'_>, from: [u8; 6], to: [u8; 6], tuple: Tuple, hop_lim
     ethernet.set_src_addr(EthernetAddress(from));
     ethernet.set_dst_addr(EthernetAddress(to));
     ethernet.set_ethertype(EthernetProtocol::Ipv4);
+    let (IpAddr::V4(local), IpAddr::V4(remote)) = (tuple.local, tuple.remote) else { panic!("of IPv4") };
     let ip = Ipv4Repr {
-        src_addr: tuple.local,
-        dst_addr: tuple.remote,
+        src_addr: local,
+        dst_addr: remote,
         next_header: IpProtocol::Tcp,
         payload_len: segment.buffer_len(),
         hop_limit,
     };
     let checksums = ChecksumCapabilities::default();
     ip.emit(&mut Ipv4Packet::new_unchecked(ethernet.payload_mut()), &checksums);
-    let (source, target) = (IpAddress::Ipv4(tuple.local), IpAddress::Ipv4(tuple.remote));
+    let (source, target) = (IpAddress::Ipv4(local), IpAddress::Ipv4(remote));
     segment.emit(&mut TcpPacket::new_unchecked(&mut frame[TCP_START..]), &source, &target, &checksums);
     frame
 }
@@ -91,7 +92,7 @@ fn what_is_written_is_what_the_stack_writes() {
     for round in 0..4000 {
         let payload: Vec<u8> = (0..random.below(70)).map(|_| bytes::<1>(random.next())[0]).collect();
         let segment = segment(&mut random, &payload);
-        let path = Path::new(OWN, NEXT, TUPLE, 0, Instant::ZERO);
+        let path = Path::new(OWN, NEXT, TUPLE, 0, Instant::ZERO).unwrap();
         let hop_limit = bytes::<1>(random.next())[0].max(1);
         let expected = emit(&segment, OWN, NEXT, TUPLE, hop_limit);
         let mut frame = vec![0xa5; frame_length(&segment)];
@@ -174,7 +175,7 @@ fn segments_of_an_open_connection_go_the_short_way() {
 
 #[test]
 fn a_path_ends_with_its_time_and_with_the_table_it_was_made_from() {
-    let path = Path::new(OWN, NEXT, TUPLE, 3, Instant::ZERO);
+    let path = Path::new(OWN, NEXT, TUPLE, 3, Instant::ZERO).unwrap();
     assert!(path.is_valid(3, Instant::from_secs(3)));
     assert!(!path.is_valid(4, Instant::from_secs(3)));
     assert!(!path.is_valid(3, Instant::from_secs(4)));
