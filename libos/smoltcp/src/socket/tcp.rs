@@ -1976,6 +1976,41 @@ impl<'a> Socket<'a> {
     ) -> Option<(IpRepr, TcpRepr<'static>)> {
         debug_assert!(self.accepts(cx, ip_repr, repr));
 
+        // Header prediction: most segments of an open connection are the next ones in order, and
+        // for these all that is checked and decided in `process_any` is known.
+        let Some(ack_number) = self.expected_ack(repr) else {
+            return self.process_any(cx, ip_repr, repr);
+        };
+        let ack_len = ack_number - self.local_seq_no;
+        let ack_all = self.remote_last_seq <= ack_number;
+        self.local_rx_last_seq = Some(repr.seq_number);
+        self.process_accepted(cx, ip_repr, repr, repr.payload, 0, ack_len, ack_all)
+    }
+
+    /// Return the acknowledgement number of a segment that is the next one in order of an open
+    /// connection, fits the window as a whole and acknowledges what it may.
+    fn expected_ack(&self, repr: &TcpRepr) -> Option<TcpSeqNumber> {
+        let ack_number = repr.ack_number?;
+        let window_start = self.remote_seq_no + self.rx_buffer.len();
+        let window_end =
+            self.remote_last_ack? + ((self.remote_last_win as usize) << self.remote_win_shift);
+        let is_expected = self.state == State::Established
+            && matches!(repr.control, TcpControl::None | TcpControl::Psh)
+            && repr.seq_number == window_start
+            && window_start < window_end
+            && window_start + repr.payload.len() <= window_end
+            && self.local_seq_no <= ack_number
+            && ack_number <= self.local_seq_no + self.tx_buffer.len();
+        is_expected.then_some(ack_number)
+    }
+
+    /// Check a segment, follow the state diagram with it, and go on if there is more to do.
+    fn process_any(
+        &mut self,
+        cx: &mut Context,
+        ip_repr: &IpRepr,
+        repr: &TcpRepr,
+    ) -> Option<(IpRepr, TcpRepr<'static>)> {
         // Consider how much the sequence number space differs from the transmit buffer space.
         let (sent_syn, sent_fin) = match self.state {
             // In SYN-SENT or SYN-RECEIVED, we've just sent a SYN.
@@ -2474,6 +2509,31 @@ impl<'a> Socket<'a> {
             }
         }
 
+        self.process_accepted(
+            cx,
+            ip_repr,
+            repr,
+            payload,
+            payload_offset,
+            ack_len,
+            ack_all,
+        )
+    }
+
+    /// Take what an accepted segment carries: `payload`, the part of its payload that lies in the
+    /// window, `payload_offset` octets from its start, and the acknowledgement of `ack_len` octets.
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    fn process_accepted(
+        &mut self,
+        cx: &mut Context,
+        ip_repr: &IpRepr,
+        repr: &TcpRepr,
+        payload: &[u8],
+        payload_offset: usize,
+        ack_len: usize,
+        ack_all: bool,
+    ) -> Option<(IpRepr, TcpRepr<'static>)> {
         // Update remote state.
         self.remote_last_ts = Some(cx.now());
 
@@ -2638,11 +2698,15 @@ impl<'a> Socket<'a> {
             self.rx_buffer.clear();
         }
 
-        // Try adding payload octets to the assembler.
-        let Ok(contig_len) = self
+        // Try adding payload octets to the assembler, which need not know of what is in order.
+        let contig_len = if assembler_was_empty && payload_offset == 0 {
+            payload_len
+        } else if let Ok(contig_len) = self
             .assembler
             .add_then_remove_front(payload_offset, payload_len)
-        else {
+        {
+            contig_len
+        } else {
             net_debug!(
                 "assembler: too many holes to add {} octets at offset {}",
                 payload_len,
@@ -3419,15 +3483,11 @@ impl<'a> Socket<'a> {
             let shrink_poll_at = PollAt::Ingress;
 
             // We wait for the earliest of our timers to fire.
-            *[
-                self.timer.poll_at(),
-                timeout_poll_at,
-                delayed_ack_poll_at,
-                shrink_poll_at,
-            ]
-            .iter()
-            .min()
-            .unwrap_or(&PollAt::Ingress)
+            self.timer
+                .poll_at()
+                .min(timeout_poll_at)
+                .min(delayed_ack_poll_at)
+                .min(shrink_poll_at)
         }
     }
 }
@@ -10858,5 +10918,102 @@ mod test {
         s.send_slice(b"def").unwrap();
         recv_nothing!(s);
         assert_eq!(s.state, State::Closed);
+    }
+
+    // =========================================================================================//
+    // Tests for header prediction.
+    // =========================================================================================//
+
+    #[test]
+    fn test_expected_segments_are_processed_like_any() {
+        let mut state = 1u64;
+        let mut random = move |bound: usize| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 33) as usize % bound
+        };
+        let mut expected = 0;
+        for _ in 0..300 {
+            let mut short = socket_established_with_buffer_sizes(64, 64);
+            let mut long = socket_established_with_buffer_sizes(64, 64);
+            let (mut seq, mut ack) = (REMOTE_SEQ + 1, LOCAL_SEQ + 1);
+            for step in 0..40 {
+                let timestamp = Instant::from_millis(step * 7);
+                short.cx.set_now(timestamp);
+                long.cx.set_now(timestamp);
+                if random(3) == 0 {
+                    let data = [b'x'; 20];
+                    let data = &data[..random(data.len())];
+                    short.send_slice(data).unwrap();
+                    long.send_slice(data).unwrap();
+                }
+                if random(3) == 0 {
+                    let mut data = [0; 40];
+                    let data = &mut data[..random(40)];
+                    let read = short.recv_slice(data);
+                    assert_eq!(long.recv_slice(data), read);
+                }
+                if random(2) == 0 {
+                    let mut sent = (None, None);
+                    short
+                        .socket
+                        .dispatch(&mut short.cx, |_, _, (_, repr)| {
+                            sent.0 = Some(format!("{repr:?}"));
+                            ack = ack.max(repr.seq_number + repr.payload.len());
+                            Ok::<_, ()>(())
+                        })
+                        .unwrap();
+                    long.socket
+                        .dispatch(&mut long.cx, |_, _, (_, repr)| {
+                            sent.1 = Some(format!("{repr:?}"));
+                            Ok::<_, ()>(())
+                        })
+                        .unwrap();
+                    assert_eq!(sent.0, sent.1);
+                }
+                let payload = [b'y'; 30];
+                let payload = &payload[..[0, 0, 5, 30][random(4)]];
+                let odd = |random: &mut dyn FnMut(usize) -> usize, number: TcpSeqNumber| {
+                    let by = random(12);
+                    match random(6) {
+                        0 => number - by,
+                        1 => number + by,
+                        _ => number,
+                    }
+                };
+                let repr = TcpRepr {
+                    control: [TcpControl::None, TcpControl::Psh, TcpControl::Fin]
+                        [random(31) / 15],
+                    seq_number: odd(&mut random, seq),
+                    ack_number: (random(20) != 0).then(|| odd(&mut random, ack)),
+                    window_len: [256, 256, 8, 0][random(4)],
+                    payload,
+                    ..SEND_TEMPL
+                };
+                if repr.seq_number == seq {
+                    seq = seq + payload.len().min(short.socket.rx_buffer.window());
+                }
+                let ip_repr = IpReprIpvX(IpvXRepr {
+                    src_addr: REMOTE_ADDR,
+                    dst_addr: LOCAL_ADDR,
+                    next_header: IpProtocol::Tcp,
+                    payload_len: repr.buffer_len(),
+                    hop_limit: 64,
+                });
+                if !short.socket.accepts(&mut short.cx, &ip_repr, &repr) {
+                    break;
+                }
+                expected += short.socket.expected_ack(&repr).is_some() as usize;
+                let reply = short.socket.process(&mut short.cx, &ip_repr, &repr);
+                let other = long.socket.process_any(&mut long.cx, &ip_repr, &repr);
+                assert_eq!(reply, other);
+                assert_eq!(
+                    format!("{:?}", short.socket),
+                    format!("{:?}", long.socket)
+                );
+            }
+        }
+        assert!(expected > 500, "only {expected} segments were expected");
     }
 }
