@@ -120,12 +120,15 @@ impl Connection {
     }
 
     /// Returns what the program could do with the connection now.
+    #[inline]
     pub(crate) fn readiness(&self) -> Readiness {
         let socket = self.socket();
-        if matches!(socket.state(), State::SynSent | State::SynReceived) {
-            return Readiness::empty();
-        }
         let mut ready = Readiness::empty();
+        match socket.state() {
+            State::Established => return while_open(socket),
+            State::SynSent | State::SynReceived => return ready,
+            _ => {}
+        }
         ready.set(Readiness::READABLE, socket.can_recv() || !socket.may_recv());
         ready.set(Readiness::WRITABLE, socket.can_send() || !socket.may_send());
         ready.set(Readiness::ENDED, self.has_ended);
@@ -150,9 +153,7 @@ impl Connection {
             socket.set_timeout(None);
         }
         if !self.waiters.is_empty() {
-            let mut ready = Readiness::empty();
-            ready.set(Readiness::READABLE, socket.can_recv());
-            ready.set(Readiness::WRITABLE, socket.can_send());
+            let ready = while_open(socket);
             self.waiters.wake(ready, woken);
         }
         true
@@ -234,6 +235,15 @@ impl Connection {
     pub(crate) fn failure(&self) -> Option<Error> {
         self.failure
     }
+}
+
+/// Returns what can be done with a socket of which neither side has ended.
+#[inline]
+fn while_open(socket: &Socket<'_>) -> Readiness {
+    let mut ready = Readiness::empty();
+    ready.set(Readiness::READABLE, socket.can_recv());
+    ready.set(Readiness::WRITABLE, socket.can_send());
+    ready
 }
 
 /// What made the socket change.
