@@ -1999,6 +1999,7 @@ impl<'a> Socket<'a> {
             && repr.seq_number == window_start
             && window_start < window_end
             && window_start + repr.payload.len() <= window_end
+            && repr.payload.len() <= self.rx_buffer.window()
             && self.local_seq_no <= ack_number
             && ack_number <= self.local_seq_no + self.tx_buffer.len();
         is_expected.then_some(ack_number)
@@ -2791,11 +2792,13 @@ impl<'a> Socket<'a> {
 
     #[inline]
     fn seq_to_transmit(&self, cx: &mut Context) -> bool {
-        // When all that is queued has been sent, and there is no SYN or FIN to send in this state,
-        // windows and sizes need not be looked at.
+        // When all that is queued has been sent, nothing of it is lost, and there is no SYN or FIN
+        // to send in this state, windows and sizes need not be looked at.
         let is_all_sent = matches!(self.state, State::Established | State::CloseWait)
             && self.remote_last_seq == self.local_seq_no + self.tx_buffer.len()
-            && !self.pending_fast_retransmit;
+            && !self.pending_fast_retransmit
+            && self.recovery == Recovery::None
+            && self.scoreboard.is_empty();
         !is_all_sent && self.unsent_seq_to_transmit(cx)
     }
 
