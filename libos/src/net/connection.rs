@@ -238,7 +238,7 @@ impl Connection {
 }
 
 /// Returns what can be done with a socket of which neither side has ended.
-#[inline]
+#[inline(always)]
 fn while_open(socket: &Socket<'_>) -> Readiness {
     let mut ready = Readiness::empty();
     ready.set(Readiness::READABLE, socket.can_recv());

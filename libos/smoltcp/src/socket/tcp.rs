@@ -1637,7 +1637,15 @@ impl<'a> Socket<'a> {
 
     /// Number of octets that are probably under way (RFC 6675, section 4): those sent, without those
     /// that have arrived out of order, and those that are lost and not sent again yet.
+    #[inline]
     fn pipe(&self) -> usize {
+        if self.local_rx_dup_acks == 0 && self.scoreboard.is_empty() {
+            return self.flight_size();
+        }
+        self.pipe_with_arrivals()
+    }
+
+    fn pipe_with_arrivals(&self) -> usize {
         let sent = self.flight_size();
         if self.scoreboard.is_empty() {
             // Without selective ACKs, every duplicate one tells that a segment has arrived.
@@ -1677,10 +1685,15 @@ impl<'a> Socket<'a> {
     }
 
     /// The next octets to send again, if the congestion window has room for them.
+    #[inline]
     fn lost_segment(&self) -> Option<(TcpSeqNumber, usize)> {
         if self.scoreboard.is_empty() {
             return None;
         }
+        self.first_lost_segment()
+    }
+
+    fn first_lost_segment(&self) -> Option<(TcpSeqNumber, usize)> {
         let (start, end) = self.lost_range()?;
         let (start, end) = self.scoreboard.hole(start, end)?;
         let end = end.min(self.local_seq_no + self.tx_buffer.len());
@@ -1691,6 +1704,7 @@ impl<'a> Socket<'a> {
         (room >= (end - start).min(self.remote_mss)).then(|| (start, end - start))
     }
 
+    #[inline]
     fn cwnd_remaining(&self) -> usize {
         self.congestion_controller
             .inner()

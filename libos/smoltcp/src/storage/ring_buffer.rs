@@ -349,6 +349,9 @@ impl<'a, T: 'a> RingBuffer<'a, T> {
             slice.copy_from_slice(&data[..slice_len]);
             (slice_len, offset + slice_len, &data[slice_len..])
         };
+        if data.is_empty() {
+            return size_1;
+        }
         let size_2 = {
             let slice = self.get_unallocated(offset, data.len());
             let slice_len = slice.len();
