@@ -82,8 +82,11 @@ impl Connection {
     fn turn(&mut self) -> Result<Turn> {
         if !self.is_sent() {
             self.send_output()?;
-            // Nothing more is looked for before the socket says that it is here.
-            let waits = matches!(self.work, Work::Answer) && self.is_sent() && !self.session.has_carry();
+            // The set tells of what comes from now on, not of what is here.
+            let waits = matches!(self.work, Work::Answer)
+                && self.is_sent()
+                && !self.session.has_carry()
+                && !self.stream.has_input();
             return Ok(if waits { Turn::Waits(Readiness::READABLE) } else { Turn::Again });
         }
         match &mut self.work {

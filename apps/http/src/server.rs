@@ -85,7 +85,7 @@ impl Server {
             Progress::Waits(interest) if interest == client.interest => {}
             Progress::Waits(interest) => {
                 client.interest = interest;
-                client.watch.change(interest, Mode::Level);
+                client.watch.change(interest, Mode::Edge);
             }
             Progress::Over => drop(self.clients.remove(place)),
         }
@@ -108,7 +108,7 @@ impl Server {
         stream.set_nonblocking(true)?;
         let entry = self.clients.vacant_entry();
         let interest = Readiness::READABLE;
-        let watch = self.poll.watch(&stream, entry.key() as u64, interest, Mode::Level);
+        let watch = self.poll.watch(&stream, entry.key() as u64, interest, Mode::Edge);
         entry.insert(Client { connection: Connection::new(stream), watch, interest, last_heard: now });
         Ok(())
     }

@@ -136,6 +136,12 @@ impl Connection {
         ready
     }
 
+    /// Tells whether receiving gives something: bytes, the end, or an error.
+    pub(crate) fn has_input(&self) -> bool {
+        let socket = self.socket();
+        socket.can_recv() || !socket.may_recv()
+    }
+
     /// Tells whether nothing will ever be sent or received again.
     pub(crate) fn is_over(&self) -> bool {
         // An aborted socket keeps its ends until its reset has been sent.

@@ -4,6 +4,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::fmt::Write;
 
+/// Room for a head and a short body.
+const ANSWER_BYTES: usize = 256;
+
 /// A status line's number and phrase (RFC 9110, 15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
@@ -109,6 +112,10 @@ pub(crate) fn append_head(
     persistence: Persistence,
     output: &mut Vec<u8>,
 ) {
+    // Most answers fit in one piece.
+    if output.capacity() < ANSWER_BYTES {
+        output.reserve(ANSWER_BYTES);
+    }
     let mut text = Text(output);
     text.push(status.opening());
     text.push(kind);

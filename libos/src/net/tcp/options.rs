@@ -115,6 +115,14 @@ impl TcpStream {
         Ok(timeout(&self.inner.write_timeout_ns))
     }
 
+    /// Tells whether reading gives something without waiting: bytes, the end of the stream, or an error. What std cannot
+    /// tell; who waits in a poll set with [`Mode::Edge`](crate::poll::Mode::Edge) wants to know.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        self.inner.is_read_closed.load(Ordering::Relaxed)
+            || self.with(|connection| connection.has_input()).unwrap_or(true)
+    }
+
     /// Sets whether reading and writing return [`ErrorKind::WouldBlock`](crate::io::ErrorKind::WouldBlock) instead of waiting.
     ///
     /// # Errors

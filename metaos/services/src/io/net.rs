@@ -153,10 +153,12 @@ impl Net {
     /// [`NetError`] if the device could not be brought up again; the next call tries once more, unless it did not
     /// even reset.
     pub fn attend(&mut self) -> Result<(), NetError> {
-        let events = self.event_count();
-        if events != self.acknowledged {
-            self.acknowledged = events;
-            self.device.transport().acknowledge_interrupt();
+        if self.device.transport().wants_acknowledgement() {
+            let events = self.event_count();
+            if events != self.acknowledged {
+                self.acknowledged = events;
+                self.device.transport().acknowledge_interrupt();
+            }
         }
         match &self.queues {
             Some(queues) if !queues.receiver.is_broken() && !queues.transmitter.is_broken() => Ok(()),

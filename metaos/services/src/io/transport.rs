@@ -153,11 +153,20 @@ impl Transport {
         }
     }
 
+    /// Tells whether interrupts must be acknowledged at all.
+    #[must_use]
+    pub const fn wants_acknowledgement(&self) -> bool {
+        match self {
+            // MSI-X vectors need none (virtio 1.2, 4.1.5.3).
+            Self::Pci(_) => false,
+            Self::Mmio(_) => true,
+        }
+    }
+
     /// Tells the device that its interrupt has been noticed. Must come *before* the used rings are looked at: where
     /// the line is edge-triggered, an interrupt raised in between would else be swallowed with the old one.
     pub fn acknowledge_interrupt(&self) {
         match self {
-            // MSI-X vectors need no acknowledgement (virtio 1.2, 4.1.5.3).
             Self::Pci(_) => {}
             Self::Mmio(mmio) => mmio.acknowledge_interrupt(),
         }
