@@ -77,6 +77,15 @@ pub struct Device {
     pub regions: [Region; region::COUNT],
 }
 
+impl Device {
+    /// Returns the parts of device space that ring 3 may map.
+    #[must_use]
+    pub fn windows(&self) -> &[Window] {
+        let count = usize::try_from(self.window_count).unwrap_or(0).min(MAX_WINDOWS);
+        &self.windows[..count]
+    }
+}
+
 /// A run of whole pages in device space that belongs to one device (virtio-mmio: to several, see
 /// `shared`).
 #[derive(Clone, Copy, Debug, Default)]

@@ -59,4 +59,11 @@ impl ImageTable {
             segments: [NONE; MAX_SEGMENTS],
         }
     }
+
+    /// Returns the segments.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        let count = usize::try_from(self.segment_count).unwrap_or(0).min(MAX_SEGMENTS);
+        &self.segments[..count]
+    }
 }

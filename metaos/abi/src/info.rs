@@ -22,8 +22,9 @@ pub struct InfoPage {
     pub tsc_at_boot: AtomicU64,
     /// Nanoseconds a tick, as a fraction of 2^32: `ns = (ticks * multiplier) >> 32`.
     pub tsc_multiplier: AtomicU64,
-    /// Wall clock at nanosecond 0, in ns since 1970-01-01T00:00:00Z; 0: unknown.
-    pub wall_at_boot_ns: AtomicU64,
+    /// Registers of the real-time clock (MC146818) some milliseconds after nanosecond 0, from the lowest byte up: second,
+    /// minute, hour, day, month, year, century, status B; all ones: there is none.
+    pub real_time_clock: AtomicU64,
     /// Sum of all event counters.
     pub events_total: AtomicU64,
     /// How often each event has happened.

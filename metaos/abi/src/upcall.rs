@@ -32,6 +32,9 @@ impl UpcallKind {
     }
 }
 
+/// What stands for an exception vector where ring 0 was entered by the SYSCALL instruction; no interrupt has it.
+pub const VECTOR_SYSCALL: u64 = 0x100;
+
 /// General registers, in the order of the DWARF numbering of x86-64, then `rip` and `rflags`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]

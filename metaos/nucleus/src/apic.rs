@@ -1,4 +1,4 @@
-//! The local APIC: end of interrupt and the timer (SDM 3A 11); and the older controllers, which nobody uses.
+//! The local APIC: end of interrupt and the timer (SDM 3A 11).
 //!
 //! In the mode that firmware left: x2APIC may be locked on, and is not turned on here, since one CPU gains nothing by it
 //! and QEMU does not count instructions (`-icount`) across its registers.
@@ -25,6 +25,7 @@ mod register {
     pub(super) const END_OF_INTERRUPT: u32 = 0xb0;
     pub(super) const SPURIOUS: u32 = 0xf0;
     pub(super) const TIMER: u32 = 0x320;
+    pub(super) const LINT0: u32 = 0x350;
     pub(super) const INITIAL_COUNT: u32 = 0x380;
     pub(super) const CURRENT_COUNT: u32 = 0x390;
     pub(super) const DIVIDE: u32 = 0x3e0;
@@ -32,6 +33,7 @@ mod register {
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
 const DIVIDE_BY_1: u32 = 0b1011;
+const MASKED: u32 = 1 << 16;
 const TIMER_PERIODIC: u32 = 1 << 17;
 const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 
@@ -50,9 +52,13 @@ pub(crate) fn enable(memory: &mut Memory) -> u8 {
     memory.map_supervisor(LOCAL_APIC, base & BASE_ADDRESS, PAGE_SIZE as u64, flags);
     write(register::SPURIOUS, SOFTWARE_ENABLE | trap::VECTOR_SPURIOUS as u32);
     write(register::DIVIDE, DIVIDE_BY_1);
+    // Nobody uses the older controllers (8259), which come in by LINT0. They are masked first, so that none of their
+    // interrupts is pending there any more: QEMU would deliver it all the same, with a vector that does not exist.
+    privileged::port_write(0x21, 0xff_u8);
+    privileged::port_write(0xa1, 0xff_u8);
+    write(register::LINT0, MASKED);
     // The 8-bit identifier; with more than 255 CPUs, the one that boots still has a small one.
-    let id = read(register::ID) >> if is_x2apic { 0 } else { 24 };
-    id as u8
+    (read(register::ID) >> if is_x2apic { 0 } else { 24 }) as u8
 }
 
 /// Lets the timer raise an interrupt every `ticks` of its own.
@@ -61,35 +67,25 @@ pub(crate) fn start_periodic(ticks: u32) {
     write(register::INITIAL_COUNT, ticks);
 }
 
-/// What the timer counts.
-pub(crate) enum Ticks {
-    /// Ticks of its own.
-    Timer,
-    /// Those of the time-stamp counter.
-    TimeStampCounter,
-}
-
-/// Stops the timer; from then on [`arm`] starts it. Returns what it counts: the time-stamp counter, where it can.
-pub(crate) fn start_one_shot() -> Ticks {
-    arm(0);
-    if __cpuid(1).ecx & HAS_TSC_DEADLINE == 0 {
-        write(register::TIMER, trap::VECTOR_TIMER as u32);
-        return Ticks::Timer;
-    }
-    write(register::TIMER, TIMER_TSC_DEADLINE | trap::VECTOR_TIMER as u32);
+/// Stops the timer; from then on [`arm`] starts it. Returns whether it counts the ticks of the time-stamp counter, as it
+/// does where it can, or its own.
+pub(crate) fn start_one_shot() -> bool {
+    write(register::INITIAL_COUNT, 0);
+    let has_deadline = __cpuid(1).ecx & HAS_TSC_DEADLINE != 0;
+    let mode = if has_deadline { TIMER_TSC_DEADLINE } else { 0 };
+    write(register::TIMER, mode | trap::VECTOR_TIMER as u32);
     // The register page is memory: its mode must be there before the first deadline is (SDM 3A 11.5.4.1).
     // SAFETY: every 64-bit CPU has the instruction.
     unsafe { _mm_mfence() }
-    HAS_DEADLINE.store(true, Relaxed);
-    Ticks::TimeStampCounter
+    HAS_DEADLINE.store(has_deadline, Relaxed);
+    has_deadline
 }
 
-/// Lets the timer raise one interrupt after `ticks`, sooner if it cannot count so far; 0 stops it.
+/// Lets the timer raise one interrupt after `ticks`, sooner if it cannot count so far.
 pub(crate) fn arm(ticks: u64) {
     if HAS_DEADLINE.load(Relaxed) {
-        let deadline = if ticks == 0 { 0 } else { read_tsc().saturating_add(ticks) };
         // SAFETY: the CPU has the register; an interrupt of the timer is what the trap entries are for.
-        return unsafe { privileged::write_msr(TSC_DEADLINE, deadline) };
+        return unsafe { privileged::write_msr(TSC_DEADLINE, read_tsc().saturating_add(ticks)) };
     }
     write(register::INITIAL_COUNT, u32::try_from(ticks).unwrap_or(u32::MAX));
 }
@@ -102,17 +98,6 @@ pub(crate) fn ticks_left() -> u64 {
 /// Tells the APIC that an interrupt was handled.
 pub(crate) fn end_of_interrupt() {
     write(register::END_OF_INTERRUPT, 0);
-}
-
-/// Moves the interrupts of the 8259 controllers out of the exceptions' vectors and masks them all.
-pub(crate) fn silence_legacy_controllers() {
-    for (command, first_vector, cascade) in [(0x20, 0x20, 0x04), (0xa0, 0x28, 0x02)] {
-        // Initialise, in four words; the last says 8086 mode. Then the mask.
-        privileged::port_write(command, 0x11_u8);
-        for value in [first_vector, cascade, 0x01, 0xff_u8] {
-            privileged::port_write(command + 1, value);
-        }
-    }
 }
 
 fn read(offset: u32) -> u32 {

@@ -1,32 +1,31 @@
 //! The Machine calls: every argument is hostile until it is checked.
 
-use crate::memory::entry::{Entry, Kind, NO_EXECUTE, PRESENT, UNCACHED, USER};
+use crate::memory::entry::{ANONYMOUS, Entry, NO_EXECUTE, PRESENT, UNCACHED, USER};
 use crate::memory::{UserRange, check_access};
 use crate::report::{self, Crash};
-use crate::serial::{self, CONSOLE};
+use crate::serial::CONSOLE;
 use crate::state::{self, Nucleus};
 use crate::{privileged, trap::TrapFrame, upcall, user::UserSlice};
 use abi::layout::{GUEST_IMAGE, GUEST_IMAGE_END, USER_END};
 use abi::{Access, Call, Error, PAGE_SIZE, control::CrashKind, upcall::Registers};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::{iter, sync::atomic::Ordering::Acquire};
 
 /// Bytes below the top of an upcall stack that must be there.
 const LEAST_UPCALL_STACK: u64 = PAGE_SIZE as u64;
 /// Most bytes that one call takes from the console.
-const READ_PIECE: usize = 256;
+const READ_PIECE: u64 = 256;
 
 /// Carries out the call that `frame` holds and puts the result into its `rax`.
 pub(crate) extern "C" fn dispatch(frame: &mut TrapFrame) {
-    let (first, second) = (frame.registers.rdi, frame.registers.rsi);
-    let result = match Call::from_number(frame.registers.rax) {
+    let Registers { rax, rdi, rsi, rdx, .. } = frame.registers;
+    let result = match Call::from_number(rax) {
         None => Err(Error::UnknownCall),
-        Some(Call::Exit) => report::exit(first as u8),
+        Some(Call::Exit) => report::exit(rdi as u8),
         Some(Call::Crash) => crash(frame),
-        Some(Call::Wait) => wait(first, second),
+        Some(Call::Wait) => wait(rdi, rsi),
         Some(Call::ReturnFromUpcall) => upcall::resume(frame),
         Some(call) => {
-            let outcome =
-                state::with(|nucleus| nucleus.carry_out(call, [first, second, frame.registers.rdx]));
+            let outcome = state::with(|nucleus| nucleus.carry_out(call, [rdi, rsi, rdx]));
             outcome.unwrap_or(Err(Error::Unsupported))
         }
     };
@@ -34,43 +33,25 @@ pub(crate) extern "C" fn dispatch(frame: &mut TrapFrame) {
 }
 
 /// Ends the machine with the guest's report.
-fn crash(frame: &TrapFrame) -> Result<u64, Error> {
+fn crash(frame: &TrapFrame) -> ! {
     let kind = CrashKind::from_number(frame.registers.rdi).unwrap_or(CrashKind::Panic);
-    let block = state::cpu_block();
-    let is_in_upcall = block.upcall_active.load(Relaxed) != 0;
-    let registers = if is_in_upcall { block.load_registers() } else { frame.registers };
-    let mut crash = Crash::new(kind, registers, format_args!(""));
-    if is_in_upcall {
-        let [vector, error_code, address] =
-            [&block.vector, &block.error_code, &block.address].map(|field| field.load(Relaxed));
-        crash.exception(vector, error_code, address);
-    }
-    state::with(|nucleus| {
-        match UserSlice::readable(&nucleus.memory, frame.registers.rsi, frame.registers.rdx) {
-            Ok(text) => text.for_each_piece(|piece| crash.push(piece)),
-            Err(_) => crash.push(b"(the text of the report lies at a bad address)"),
-        }
-        crash.send_with_guest_stack(&nucleus.memory)
-    });
-    Err(Error::Unsupported)
+    let interrupted = upcall::interrupted();
+    let mut crash = Crash::new(kind, interrupted.as_ref().unwrap_or(frame), "");
+    state::with(|nucleus| crash.add_text(&nucleus.memory, frame.registers.rsi, frame.registers.rdx));
+    crash.send_from_ring_3()
 }
 
 /// Sleeps until a deadline or an event. Checked with interrupts off, so that no event is lost between check and halt.
 fn wait(deadline_ns: u64, events_seen: u64) -> Result<u64, Error> {
-    while state::info_page().events_total.load(Acquire) == events_seen {
-        let is_sleeping = state::with(|nucleus| {
-            let is_early = nucleus.clock.now_ns() < deadline_ns;
-            if is_early && deadline_ns != u64::MAX {
-                nucleus.clock.arm(deadline_ns);
-            }
-            is_early
-        });
-        if is_sleeping != Some(true) {
-            break;
-        }
+    let arm_early = |nucleus: &mut Nucleus| {
+        let is_early = nucleus.clock.now_ns() < deadline_ns;
+        is_early.then(|| nucleus.clock.arm(deadline_ns))
+    };
+    let has_happened = || state::info_page().events_total.load(Acquire) != events_seen;
+    while !has_happened() && state::with(arm_early).flatten().is_some() {
         privileged::wait_for_interrupt();
     }
-    state::with(Nucleus::arm_tick);
+    state::with(|nucleus| nucleus.clock.arm(nucleus.tick_due_ns));
     Ok(0)
 }
 
@@ -80,7 +61,7 @@ impl Nucleus {
         match call {
             Call::ConsoleWrite => return self.console_write(first, second),
             Call::ConsoleRead => return self.console_read(first, second),
-            Call::Map => self.memory.map(range()?, check_access(third)?, Kind::Anonymous)?,
+            Call::Map => self.memory.map(range()?, check_access(third)?, ANONYMOUS)?,
             Call::Protect => self.memory.protect(range()?, check_access(third)?)?,
             Call::Unmap => self.memory.unmap(range()?)?,
             Call::MapDma => return self.memory.map_dma(range()?, third),
@@ -101,18 +82,14 @@ impl Nucleus {
     }
 
     fn console_read(&self, start: u64, length: u64) -> Result<u64, Error> {
-        let mut piece = [0; READ_PIECE];
-        let mut buffer = UserSlice::writable(&self.memory, start, length.min(READ_PIECE as u64))?;
-        let count = serial::read_console(&mut piece[..buffer.length]);
-        buffer.write(&piece[..count]);
-        Ok(count as u64)
+        let mut buffer = UserSlice::writable(&self.memory, start, length.min(READ_PIECE))?;
+        Ok(buffer.fill(iter::from_fn(|| CONSOLE.receive())) as u64)
     }
 
     fn map_window(&mut self, device: u64, window: u64, start: u64) -> Result<(), Error> {
         let device = state::devices().get(device as usize).ok_or(Error::NoSuchDevice)?;
-        let mut windows = device.windows.iter().take(device.window_count as usize);
-        let window = windows.nth(window as usize).ok_or(Error::NoSuchWindow)?;
-        let entry = Entry::user(window.physical, Access::READ_WRITE, Kind::Window).with(UNCACHED);
+        let window = device.windows().get(window as usize).ok_or(Error::NoSuchWindow)?;
+        let entry = Entry::user(window.physical, Access::READ_WRITE, UNCACHED);
         self.memory.map_frames(UserRange::new(start, window.length)?, entry)
     }
 

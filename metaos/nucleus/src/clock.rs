@@ -3,7 +3,7 @@
 //! Hypervisors and recent CPUs say the frequency by CPUID. Elsewhere it is measured once against the interval timer
 //! (Intel 8254), asleep between two readings so that it costs time but no instructions.
 
-use crate::apic::{self, Ticks};
+use crate::apic;
 use crate::privileged::{port_read, port_write, wait_for_interrupt};
 use core::arch::x86_64::{__cpuid, _rdtsc};
 
@@ -41,10 +41,7 @@ impl Clock {
     pub(crate) fn calibrate() -> Self {
         let tsc_at_boot = read_tsc();
         let (tsc_hz, apic_hz) = frequencies_told().or_else(measure).unwrap_or((UNKNOWN_HZ, UNKNOWN_HZ));
-        let timer_hz = match apic::start_one_shot() {
-            Ticks::Timer => apic_hz,
-            Ticks::TimeStampCounter => tsc_hz,
-        };
+        let timer_hz = if apic::start_one_shot() { tsc_hz } else { apic_hz };
         Self { tsc_at_boot, multiplier: ratio(NS_PER_S, tsc_hz), ticks_per_ns: ratio(timer_hz, NS_PER_S) }
     }
 
@@ -53,9 +50,12 @@ impl Clock {
         scale(read_tsc().wrapping_sub(self.tsc_at_boot), self.multiplier)
     }
 
-    /// Arms the timer for `deadline_ns`; never later, earlier only if the timer cannot count so far.
+    /// Arms the timer for `deadline_ns`; never later, earlier only if the timer cannot count so far. Leaves it as it is
+    /// for `u64::MAX`, which never comes: an interrupt for a deadline that no longer counts does no harm.
     pub(crate) fn arm(&self, deadline_ns: u64) {
-        apic::arm(scale(deadline_ns.saturating_sub(self.now_ns()), self.ticks_per_ns).max(1));
+        if deadline_ns != u64::MAX {
+            apic::arm(scale(deadline_ns.saturating_sub(self.now_ns()), self.ticks_per_ns).max(1));
+        }
     }
 }
 

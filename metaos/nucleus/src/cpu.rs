@@ -5,7 +5,7 @@ use core::arch::x86_64::{__cpuid, __cpuid_count};
 use spin::Once;
 use x86_64::registers::control::{Cr0Flags, Cr4Flags};
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
-use x86_64::{VirtAddr, registers::rflags::RFlags, structures::tss::TaskStateSegment};
+use x86_64::{VirtAddr, structures::tss::TaskStateSegment};
 
 /// Selector of the nucleus's code segment.
 pub(crate) const KERNEL_CODE: u16 = 0x08;
@@ -70,21 +70,15 @@ pub(crate) fn load_tables() {
     // SAFETY: the early table has the same code and data segments in the same places; the gates lead to the stubs, which
     // keep the convention of a trap entry, on mapped stacks.
     unsafe { privileged::load_descriptor_tables(gdt, idt, SegmentSelector(TASK)) };
-    let mask = RFlags::TRAP_FLAG
-        | RFlags::INTERRUPT_FLAG
-        | RFlags::DIRECTION_FLAG
-        | RFlags::IOPL_LOW
-        | RFlags::IOPL_HIGH
-        | RFlags::NESTED_TASK
-        | RFlags::ALIGNMENT_CHECK;
     // SAFETY: the entry switches to the call stack before it uses one; the bases belong to the table just loaded.
-    unsafe { privileged::enable_syscall(trap::syscall_entry_address(), KERNEL_CODE, SYSRET_BASE, mask) };
+    unsafe { privileged::enable_syscall(trap::syscall_entry_address(), KERNEL_CODE, SYSRET_BASE) };
 }
 
-/// Returns the width of physical addresses.
-pub(crate) fn address_bits() -> u8 {
-    let highest = __cpuid(0x8000_0000).eax;
-    if highest >= 0x8000_0008 { __cpuid(0x8000_0008).eax as u8 } else { 36 }
+/// Returns the end of what physical addresses reach (SDM 3A 4.1.4): more would set reserved bits of an entry.
+pub(crate) fn physical_end() -> u64 {
+    let is_told = __cpuid(0x8000_0000).eax >= 0x8000_0008;
+    let bits = if is_told { __cpuid(0x8000_0008).eax as u8 } else { 36 };
+    1 << bits.clamp(32, 52)
 }
 
 fn task_state() -> TaskStateSegment {

@@ -1,41 +1,34 @@
 //! Prepares the guest's world and enters it.
 
-use crate::boot::{Handoff, Image};
-use crate::memory::entry::{Entry, Kind};
+use crate::boot::Image;
+use crate::memory::entry::{Entry, FIXED};
 use crate::memory::{Memory, UserRange};
 use crate::trap::{self, FloatingPoint, TrapFrame};
-use crate::{clock::Clock, cpu::Stack, devices::rtc, layout, privileged, report, state, upcall};
+use crate::{clock::Clock, cpu::Stack, layout, privileged, real_time_clock, report, state, upcall};
 use abi::boot::{Device, MAX_DEVICES};
 use abi::layout::{
     BOOT_INFO, BOOT_INFO_SIZE, CPU_BLOCK_SIZE, CPU_BLOCKS, INFO_PAGE, MAIN_STACK, MAIN_STACK_SIZE,
 };
-use abi::{Access, BootInfo, Error, PAGE_SIZE, VERSION, upcall::Registers};
+use abi::{Access, BootInfo, PAGE_SIZE, VERSION, upcall::Registers};
 use core::{ptr, sync::atomic::Ordering::Relaxed};
 
-const NS_PER_S: u64 = 1_000_000_000;
 /// Bytes of the SYSCALL instruction, behind which a call returns.
 const SYSCALL_LENGTH: u64 = 2;
 /// x87 control word and MXCSR at the start, as the System V ABI has them: everything masked.
 const X87_CONTROL: u64 = 0x37f;
 const MXCSR: u64 = 0x1f80;
 
-/// Maps what the guest finds at its start besides its image, and fills it in.
+/// Maps what the guest finds at its start besides its image, and fills it in; `line` is the command line.
 ///
 /// Ends the machine if memory is too small for it.
-pub(crate) fn prepare(
-    memory: &mut Memory,
-    clock: &Clock,
-    image: &Image,
-    handoff: &Handoff,
-    devices: &[Device],
-) {
+pub(crate) fn prepare(memory: &mut Memory, clock: &Clock, image: &Image, line: &[u8], devices: &[Device]) {
     share(memory, layout::INFO_PAGE, INFO_PAGE.0, PAGE_SIZE, Access::READ);
     share(memory, layout::BOOT_INFO, BOOT_INFO.0, BOOT_INFO_SIZE, Access::READ);
     share(memory, layout::CPU_BLOCK, CPU_BLOCKS.0, CPU_BLOCK_SIZE, Access::READ_WRITE);
     let stack = UserRange::new(MAIN_STACK.0, MAIN_STACK_SIZE as u64);
-    expect(stack.and_then(|range| memory.map(range, Access::READ_WRITE, Kind::Fixed)));
+    report::expect(stack.and_then(|range| memory.map(range, Access::READ_WRITE, FIXED)));
     fill_info_page(clock);
-    fill_boot_info(&handoff.command_line, devices, memory.frames.free);
+    fill_boot_info(line, devices, memory.frames.free);
     state::cpu_block().self_address.store(CPU_BLOCKS.0, Relaxed);
     let gate_return = image.table.guest_gate + SYSCALL_LENGTH;
     let call_block = trap::prepare_calls(layout::stack_top(Stack::Call as u64), gate_return);
@@ -58,9 +51,9 @@ pub(crate) fn enter(rip: u64) -> ! {
 /// Maps fresh memory twice: for the nucleus to write, for ring 3 with `access`.
 fn share(memory: &mut Memory, view: u64, start: u64, length: usize, access: Access) {
     for offset in (0..length as u64).step_by(PAGE_SIZE) {
-        let entry = Entry::user(memory.map_fresh(view + offset), access, Kind::Fixed);
+        let entry = Entry::user(memory.map_fresh(view + offset), access, FIXED);
         let range = UserRange::new(start + offset, PAGE_SIZE as u64);
-        expect(range.and_then(|range| memory.map_frames(range, entry)));
+        report::expect(range.and_then(|range| memory.map_frames(range, entry)));
     }
 }
 
@@ -69,10 +62,7 @@ fn fill_info_page(clock: &Clock) {
     info.version.store(u64::from(VERSION), Relaxed);
     info.tsc_at_boot.store(clock.tsc_at_boot, Relaxed);
     info.tsc_multiplier.store(clock.multiplier, Relaxed);
-    if let Some(seconds) = rtc::read(&mut privileged::PortSpace) {
-        let wall_ns = seconds.saturating_mul(NS_PER_S).saturating_sub(clock.now_ns());
-        info.wall_at_boot_ns.store(wall_ns, Relaxed);
-    }
+    info.real_time_clock.store(real_time_clock::read(), Relaxed);
 }
 
 fn fill_boot_info(line: &[u8], devices: &[Device], free_frames: usize) {
@@ -91,15 +81,5 @@ fn fill_boot_info(line: &[u8], devices: &[Device], free_frames: usize) {
     unsafe {
         to.write(info);
         ptr::copy_nonoverlapping(line.as_ptr(), to.add(1).cast::<u8>(), line.len());
-    }
-}
-
-fn expect(outcome: Result<(), Error>) {
-    match outcome {
-        Ok(()) => {}
-        Err(Error::OutOfMemory | Error::OutOfTables) => {
-            report::refuse("too little memory for the guest's start: start the machine with more (-m)")
-        }
-        Err(_) => report::refuse("the image overlaps the guest's fixed pages: link it again"),
     }
 }

@@ -1,16 +1,14 @@
-//! Where the nucleus keeps its own things in the upper half. All of it lies in one page directory (1 GiB).
+//! Where the nucleus keeps its own things in the upper half.
 
 use abi::PAGE_SIZE;
 use abi::layout::{CPU_BLOCK_SIZE, NUCLEUS_END};
+use core::ops::Range;
 
 /// Stacks and single pages: one page table.
 const PAGES: u64 = NUCLEUS_END.0;
-/// Supervisor view of the frame table.
-pub(crate) const FRAME_TABLE: u64 = 0xffff_ffff_9000_0000;
-/// Supervisor view of the page-table frames.
-pub(crate) const TABLES: u64 = 0xffff_ffff_a000_0000;
-/// Most frames for page tables: what fits between [`TABLES`] and the end of the page directory.
-pub(crate) const MAX_TABLE_FRAMES: usize = (0xffff_ffff_c000_0000 - TABLES) as usize / PAGE_SIZE;
+/// View of physical memory: this much above its physical address lies what the nucleus keeps for itself, the frame table
+/// and the page tables. The early tables map the low 4 GiB here, the final ones nothing else.
+pub(crate) const OWN_MEMORY: u64 = 0xffff_ff00_0000_0000;
 
 /// Memory above this physical address is not used: the frame table covers no more.
 pub(crate) const MAX_PHYSICAL: u64 = 64 << 30;
@@ -40,12 +38,7 @@ pub(crate) const fn stack_top(index: u64) -> u64 {
     STACKS + (index + 1) * (STACK_SIZE + PAGE)
 }
 
-/// Returns the lowest mapped address of stack `index`.
-pub(crate) const fn stack_bottom(index: u64) -> u64 {
-    stack_top(index) - STACK_SIZE
-}
-
-/// Returns the addresses of all pages of all stacks.
-pub(crate) fn stack_pages() -> impl Iterator<Item = u64> {
-    (0..STACK_COUNT).flat_map(|index| (stack_bottom(index)..stack_top(index)).step_by(PAGE_SIZE))
+/// Returns the addresses of each stack.
+pub(crate) fn stacks() -> impl Iterator<Item = Range<u64>> {
+    (0..STACK_COUNT).map(|index| stack_top(index) - STACK_SIZE..stack_top(index))
 }

@@ -28,6 +28,7 @@ mod guest;
 mod layout;
 mod memory;
 mod privileged;
+mod real_time_clock;
 mod report;
 mod serial;
 mod state;

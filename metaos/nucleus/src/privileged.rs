@@ -3,7 +3,6 @@
 //! No other file may hold one (the assembly of the boot path and of the trap entries apart, which are instructions
 //! in sequence and cannot be functions). A machine whose ring 0 is emulated can replace this file.
 
-use crate::devices::bus::Ports;
 use core::arch::asm;
 use x86_64::instructions::port::{Port, PortRead, PortWrite};
 use x86_64::instructions::{hlt, interrupts, tables, tlb};
@@ -11,10 +10,8 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr2, Cr3, Cr3Flags, Cr4, Cr4Flag
 use x86_64::registers::model_specific::{FsBase, GsBase, KernelGsBase, LStar, Msr, SFMask, Star};
 use x86_64::registers::xcontrol::{XCr0, XCr0Flags};
 use x86_64::structures::gdt::{GlobalDescriptorTable, SegmentSelector};
-use x86_64::{
-    PhysAddr, VirtAddr, registers::rflags::RFlags, structures::DescriptorTablePointer,
-    structures::paging::PhysFrame,
-};
+use x86_64::structures::{DescriptorTablePointer, paging::PhysFrame};
+use x86_64::{PhysAddr, VirtAddr, registers::rflags::RFlags};
 
 /// Reads from an I/O port.
 pub(crate) fn port_read<T: PortRead>(port: u16) -> T {
@@ -26,27 +23,6 @@ pub(crate) fn port_read<T: PortRead>(port: u16) -> T {
 pub(crate) fn port_write<T: PortWrite>(port: u16, value: T) {
     // SAFETY: the callers name ports of devices they own, none of which does DMA on its own account.
     unsafe { Port::new(port).write(value) }
-}
-
-/// The machine's I/O ports, as device discovery sees them.
-pub(crate) struct PortSpace;
-
-impl Ports for PortSpace {
-    fn read_u8(&mut self, port: u16) -> u8 {
-        port_read(port)
-    }
-
-    fn read_u32(&mut self, port: u16) -> u32 {
-        port_read(port)
-    }
-
-    fn write_u8(&mut self, port: u16, value: u8) {
-        port_write(port, value);
-    }
-
-    fn write_u32(&mut self, port: u16, value: u32) {
-        port_write(port, value);
-    }
 }
 
 /// Reads a model-specific register.
@@ -141,14 +117,14 @@ pub(crate) unsafe fn load_descriptor_tables(
     }
 }
 
-/// Makes SYSCALL enter at `entry` with the flags in `mask` cleared.
+/// Makes SYSCALL enter at `entry` with all flags cleared: no trap, no interrupt, strings upwards, SMAP in force.
 ///
 /// # Safety
 ///
 /// `entry` switches stacks before it uses one; the bases are those of the descriptor table in use (SDM 3A 5.8.8).
-pub(crate) unsafe fn enable_syscall(entry: u64, syscall_base: u16, sysret_base: u16, mask: RFlags) {
+pub(crate) unsafe fn enable_syscall(entry: u64, syscall_base: u16, sysret_base: u16) {
     LStar::write(VirtAddr::new_truncate(entry));
-    SFMask::write(mask);
+    SFMask::write(RFlags::all());
     // SAFETY: the caller vouches for entry and selectors.
     unsafe {
         Star::write_raw(sysret_base, syscall_base);

@@ -10,7 +10,7 @@ use abi::control::{
     CrashHeader, CrashKind, MAGIC, MAX_STACK_BYTES, MAX_TEXT_BYTES, RecordHeader, STATUS_CRASHED, record,
 };
 use abi::layout::{NUCLEUS, NUCLEUS_END};
-use abi::{PAGE_SIZE, VirtAddr, upcall::Registers};
+use abi::{Error, PAGE_SIZE, VirtAddr};
 use core::fmt::{self, Write};
 use core::{iter, panic::PanicInfo, ptr, slice};
 use heapless::Vec;
@@ -35,24 +35,20 @@ pub(crate) fn ready() {
 
 /// Ends the machine because it cannot run the image; `why` says what to do.
 pub(crate) fn refuse(why: &str) -> ! {
-    Crash::new(CrashKind::NucleusPanic, Registers::default(), format_args!("{why}")).send(0, || {})
+    Crash::new(CrashKind::NucleusPanic, &TrapFrame::default(), why).send(0, || {})
+}
+
+/// Returns what was achieved of the guest's start, or ends the machine because it cannot run the image.
+pub(crate) fn expect<T>(outcome: Result<T, Error>) -> T {
+    outcome.unwrap_or_else(|error| match error {
+        Error::OutOfMemory | Error::OutOfTables => refuse("too little memory: give the machine more (-m)"),
+        _ => refuse("a segment of the image is not where or what it may be: link the image again"),
+    })
 }
 
 /// Ends the machine after a panic in ring 0.
 pub fn panic(info: &PanicInfo<'_>) -> ! {
-    Crash::new(CrashKind::NucleusPanic, here(), format_args!("{info}")).send_with_nucleus_stack()
-}
-
-/// Ends the machine after an exception in ring 0.
-pub(crate) fn nucleus_fault(frame: &TrapFrame, address: u64) -> ! {
-    Crash::of_trap(CrashKind::NucleusFault, frame, address, "").send_with_nucleus_stack()
-}
-
-/// Ends the machine after something in ring 3 that has no way on.
-pub(crate) fn guest_crash(kind: CrashKind, frame: &TrapFrame, address: u64, text: &str) -> ! {
-    let mut crash = Crash::of_trap(kind, frame, address, text);
-    state::with(|nucleus| crash.send_with_guest_stack(&nucleus.memory));
-    crash.send(0, || {})
+    Crash::new(CrashKind::NucleusPanic, &here(), info).send_from_ring_0()
 }
 
 /// A report on its way.
@@ -62,41 +58,42 @@ pub(crate) struct Crash {
 }
 
 impl Crash {
-    /// Starts a report. Of the text, what does not fit is cut.
-    pub(crate) fn new(kind: CrashKind, registers: Registers, text: fmt::Arguments<'_>) -> Self {
-        let stack_start = registers.rsp;
-        let header = CrashHeader { kind: kind as u32, registers, stack_start, ..CrashHeader::default() };
-        let mut crash = Self { header, text: Vec::new() };
-        crash.write_fmt(text).ok();
+    /// Starts a report on a trap. Of the text, what does not fit is cut.
+    pub(crate) fn new(kind: CrashKind, frame: &TrapFrame, text: impl fmt::Display) -> Self {
+        let mut crash = Self { header: CrashHeader::default(), text: Vec::new() };
+        crash.header.kind = kind as u32;
+        crash.header.vector = frame.vector as u32;
+        crash.header.error_code = frame.error_code;
+        crash.header.address = frame.fault_address();
+        crash.header.registers = frame.registers;
+        crash.header.stack_start = frame.registers.rsp;
+        write!(crash.text, "{text}").ok();
         crash
     }
 
-    fn of_trap(kind: CrashKind, frame: &TrapFrame, address: u64, text: &str) -> Self {
-        let mut crash = Self::new(kind, frame.registers, format_args!("{text}"));
-        crash.exception(frame.vector, frame.error_code, address);
-        crash
-    }
-
-    /// Adds what the CPU said of an exception.
-    pub(crate) fn exception(&mut self, vector: u64, error_code: u64, address: u64) {
-        self.header.vector = vector as u32;
-        self.header.error_code = error_code;
-        self.header.address = address;
+    /// Adds text that the guest wrote, as much as fits.
+    pub(crate) fn add_text(&mut self, memory: &Memory, start: u64, length: u64) {
+        match UserSlice::readable(memory, start, length.min(MAX_TEXT_BYTES as u64)) {
+            Ok(text) => text.for_each_piece(|piece| _ = self.text.extend_from_slice(piece)),
+            Err(_) => _ = self.text.write_str("(the text of the report lies at a bad address)"),
+        }
     }
 
     /// Sends the report with the stack of ring 3 and ends the machine.
-    pub(crate) fn send_with_guest_stack(&mut self, memory: &Memory) -> ! {
-        let Some((start, stack)) = guest_stack(memory, self.header.registers.rsp) else {
-            self.send(0, || {})
-        };
-        self.header.stack_start = start;
-        self.send(stack.length, || stack.for_each_piece(|piece| CONTROL.write(piece)))
+    pub(crate) fn send_from_ring_3(mut self) -> ! {
+        state::with(|nucleus| {
+            if let Some(stack) = guest_stack(&nucleus.memory, self.header.stack_start) {
+                self.header.stack_start = stack.start;
+                self.send(stack.length, || stack.for_each_piece(|piece| CONTROL.write(piece)));
+            }
+        });
+        self.send(0, || {})
     }
 
-    fn send_with_nucleus_stack(&mut self) -> ! {
-        let start = self.header.registers.rsp;
-        let end = nucleus_stack_end(start).unwrap_or(start);
-        let length = ((end - start) as usize).min(MAX_STACK_BYTES);
+    /// Sends the report with the nucleus's own stack and ends the machine.
+    pub(crate) fn send_from_ring_0(mut self) -> ! {
+        let start = self.header.stack_start;
+        let length = (nucleus_stack_end(start) - start).min(MAX_STACK_BYTES as u64) as usize;
         // SAFETY: the range lies on one of the nucleus's own mapped stacks, or is empty; only the part above the stack
         // pointer is read, which the running code does not change; any bytes are valid.
         let stack = unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(start as usize), length) };
@@ -117,29 +114,13 @@ impl Crash {
         off(STATUS_CRASHED)
     }
 
-    fn print(&self) {
-        let (header, registers) = (&self.header, &self.header.registers);
-        let text = str::from_utf8(&self.text).unwrap_or("");
-        // Writing to the console never fails.
-        writeln!(
-            &CONSOLE,
-            "\nmetaos: crash {}: {text}\nvector {} error {:#x} address {:#x} rip {:#x} rsp {:#x}",
-            header.kind, header.vector, header.error_code, header.address, registers.rip, registers.rsp,
-        )
-        .ok();
-    }
-
-    /// Adds text, as much as fits.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let room = self.text.capacity() - self.text.len();
-        self.text.extend_from_slice(&bytes[..bytes.len().min(room)]).ok();
-    }
-}
-
-impl Write for Crash {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text.as_bytes());
-        Ok(())
+    fn print(&mut self) {
+        let CrashHeader { kind, vector, error_code, address, registers, .. } = self.header;
+        let (rip, rsp) = (registers.rip, registers.rsp);
+        write!(self.text, "\ncrash {kind} vector {vector} error {error_code:#x} address {address:#x}").ok();
+        writeln!(self.text, " rip {rip:#x} rsp {rsp:#x}").ok();
+        CONSOLE.write(b"\nmetaos: ");
+        CONSOLE.write(&self.text);
     }
 }
 
@@ -160,8 +141,8 @@ fn bytes_of<T: Copy>(value: &T) -> &[u8] {
 }
 
 /// Returns the mapped part of a guest's stack from `stack_pointer` up, or from the first mapped page above it if it
-/// stands in a guard; and where that starts.
-fn guest_stack(memory: &Memory, stack_pointer: u64) -> Option<(u64, UserSlice<'_>)> {
+/// stands in a guard.
+fn guest_stack(memory: &Memory, stack_pointer: u64) -> Option<UserSlice<'_>> {
     let is_mapped = |at: &u64| UserSlice::readable(memory, *at, 1).is_ok();
     let page = VirtAddr(stack_pointer).page_start().0;
     let above = (1..=GUARD_SEARCH_PAGES).map(|pages| page.saturating_add(pages * PAGE));
@@ -169,30 +150,31 @@ fn guest_stack(memory: &Memory, stack_pointer: u64) -> Option<(u64, UserSlice<'_
     let limit = start + MAX_STACK_BYTES as u64;
     let mut pages = (VirtAddr(start).page_start().0..limit).step_by(PAGE_SIZE);
     let end = pages.find(|page| !is_mapped(page)).unwrap_or(limit);
-    Some((start, UserSlice::readable(memory, start, end - start).ok()?))
+    UserSlice::readable(memory, start, end - start).ok()
 }
 
-/// Returns the end of the nucleus's stack that holds `address`.
-fn nucleus_stack_end(address: u64) -> Option<u64> {
-    let mut stacks =
-        (0..layout::STACK_COUNT).map(|index| layout::stack_bottom(index)..layout::stack_top(index));
-    let own = stacks.find(|stack| stack.contains(&address)).map(|stack| stack.end);
+/// Returns the end of the nucleus's stack that holds `address`; `address` itself if none does.
+fn nucleus_stack_end(address: u64) -> u64 {
+    let own = layout::stacks().find(|stack| stack.contains(&address));
     // The boot stack lies in the nucleus's data; what is above it is mapped to the end of the page at least.
-    let boot = (NUCLEUS.0..NUCLEUS_END.0).contains(&address);
-    own.or(boot.then(|| VirtAddr(address).page_start().0 + PAGE))
+    let is_boot = (NUCLEUS.0..NUCLEUS_END.0).contains(&address);
+    let boot_end = if is_boot { VirtAddr(address).page_start().0 + PAGE } else { address };
+    own.map_or(boot_end, |stack| stack.end)
 }
 
-/// Returns the registers that a backtrace of this place needs.
+/// Returns the registers that a backtrace of this place needs, as if it had trapped.
 #[inline(always)]
-fn here() -> Registers {
-    let (rip, rsp, rbp, rbx): (u64, u64, u64, u64);
+fn here() -> TrapFrame {
+    let mut frame = TrapFrame::default();
+    let registers = &mut frame.registers;
     // SAFETY: reads registers only.
     unsafe {
         core::arch::asm!(
             "lea {rip}, [rip]; mov {rsp}, rsp; mov {rbp}, rbp; mov {rbx}, rbx",
-            rip = out(reg) rip, rsp = out(reg) rsp, rbp = out(reg) rbp, rbx = out(reg) rbx,
+            rip = out(reg) registers.rip, rsp = out(reg) registers.rsp,
+            rbp = out(reg) registers.rbp, rbx = out(reg) registers.rbx,
             options(nomem, nostack, preserves_flags),
         );
     }
-    Registers { rip, rsp, rbp, rbx, ..Registers::default() }
+    frame
 }

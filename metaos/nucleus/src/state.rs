@@ -18,17 +18,10 @@ pub(crate) struct Nucleus {
     pub(crate) clock: Clock,
     /// The registers with which upcalls enter, once registered; `rdi` is the kind.
     pub(crate) upcall: Option<Registers>,
-    /// The preemption tick, if there is one.
-    pub(crate) tick: Option<Tick>,
-}
-
-/// The preemption tick.
-#[derive(Clone, Copy)]
-pub(crate) struct Tick {
-    /// Nanoseconds between two ticks.
-    pub(crate) interval_ns: u64,
-    /// When the next tick is due.
-    pub(crate) due_ns: u64,
+    /// Nanoseconds between two preemption ticks; `u64::MAX`: there are none.
+    pub(crate) tick_ns: u64,
+    /// When the next of them is due.
+    pub(crate) tick_due_ns: u64,
 }
 
 static NUCLEUS: Mutex<Option<Nucleus>> = Mutex::new(None);

@@ -1,8 +1,8 @@
 //! Upcalls: entering ring 3 because of a fault, a tick or a foreign system call (`abi::upcall`).
 
-use crate::state::{Nucleus, Tick};
+use crate::report::Crash;
+use crate::state::{self, Nucleus};
 use crate::trap::{self, FloatingPoint, TrapFrame};
-use crate::{apic, report, state};
 use abi::control::CrashKind;
 use abi::layout::{GUEST_IMAGE, LOWEST, USER_END};
 use abi::upcall::{Registers, UpcallKind};
@@ -24,16 +24,10 @@ pub(crate) const MXCSR_WORD: usize = 3;
 const LEAST_INTERVAL_NS: u64 = 100_000;
 
 /// Hands a fault of ring 3, or its system call from outside the gate, to its handler; or ends the machine if it has none.
-pub(crate) fn enter(kind: UpcallKind, frame: &mut TrapFrame, floating_point: &FloatingPoint, address: u64) {
-    let is_call = kind == UpcallKind::ForeignSyscall;
-    let (kind, text) = match deliver(kind, frame, floating_point, address) {
-        Delivery::Done => return,
-        Delivery::NoHandler if is_call => (CrashKind::ForeignSyscall, ""),
-        Delivery::NoHandler => (CrashKind::Fault, ""),
-        Delivery::Busy if is_call => (CrashKind::FaultInUpcall, "a system call in an upcall handler"),
-        Delivery::Busy => (CrashKind::FaultInUpcall, "the guest faulted while it handled a fault or a tick"),
-    };
-    report::guest_crash(kind, frame, address, text)
+pub(crate) fn enter(kind: UpcallKind, frame: &mut TrapFrame, floating_point: &FloatingPoint) {
+    if let Err(crash) = deliver(kind, frame, floating_point) {
+        Crash::new(crash, frame, "").send_from_ring_3();
+    }
 }
 
 /// Handles the timer: preempts a user's program, or tells our own code that a tick is pending.
@@ -41,24 +35,32 @@ pub(crate) fn tick(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
     let is_due = state::with(Nucleus::take_tick).unwrap_or(false);
     if is_due && frame.is_from_ring_3() {
         let is_program = frame.registers.rip < GUEST_IMAGE.0;
-        if !is_program || !matches!(deliver(UpcallKind::Tick, frame, floating_point, 0), Delivery::Done) {
+        if !is_program || deliver(UpcallKind::Tick, frame, floating_point).is_err() {
             state::cpu_block().pending.store(1, Relaxed);
         }
     }
 }
 
-/// Resumes what the active upcall interrupted, as it stands in the CPU block. Each field that could raise privilege is
-/// checked; a context that is not one of ring 3 ends the machine.
-pub(crate) fn resume(caller: &TrapFrame) -> ! {
+/// Returns what the active upcall interrupted, as it stands in the CPU block, if there is one.
+pub(crate) fn interrupted() -> Option<TrapFrame> {
     let block = state::cpu_block();
-    let refuse = |rip, text| -> ! { report::guest_crash(CrashKind::BadContext, caller, rip, text) };
-    if block.upcall_active.load(Relaxed) == 0 {
-        refuse(0, "a return from an upcall while none was active");
-    }
-    let registers = block.load_registers();
-    let Some(checked) = checked(&registers) else {
-        refuse(registers.rip, "a return from an upcall to an address or with flags that ring 3 may not have");
+    let mut frame = TrapFrame::of_ring_3(block.load_registers());
+    frame.vector = block.vector.load(Relaxed);
+    frame.error_code = block.error_code.load(Relaxed);
+    (block.upcall_active.load(Relaxed) != 0).then_some(frame)
+}
+
+/// Resumes what the active upcall interrupted. Each field that could raise privilege is checked; a context that is not
+/// one of ring 3 ends the machine.
+pub(crate) fn resume(caller: &TrapFrame) -> ! {
+    let refuse = |text| -> ! { Crash::new(CrashKind::BadContext, caller, text).send_from_ring_3() };
+    let Some(TrapFrame { registers, .. }) = interrupted() else {
+        refuse("a return from an upcall while none was active");
     };
+    let Some(checked) = checked(&registers) else {
+        refuse("a return from an upcall to an address or with flags that ring 3 may not have");
+    };
+    let block = state::cpu_block();
     let floating_point = core::array::from_fn(|index| {
         let bits = if index == MXCSR_WORD { MXCSR_BITS } else { u64::MAX };
         block.floating_point[index].load(Relaxed) & bits
@@ -69,39 +71,25 @@ pub(crate) fn resume(caller: &TrapFrame) -> ! {
     unsafe { trap::resume(&mut TrapFrame::of_ring_3(checked), &FloatingPoint(floating_point)) }
 }
 
-/// What became of an upcall.
-enum Delivery {
-    /// The frame now enters the handler.
-    Done,
-    /// The guest has registered none.
-    NoHandler,
-    /// Another upcall is active.
-    Busy,
-}
-
-fn deliver(
-    kind: UpcallKind,
-    frame: &mut TrapFrame,
-    floating_point: &FloatingPoint,
-    address: u64,
-) -> Delivery {
-    let Some(handler) = state::with(|nucleus| nucleus.upcall).flatten() else {
-        return Delivery::NoHandler;
-    };
+/// Lets `frame` enter the handler. Where that cannot be, returns what it means for a guest that cannot go on without.
+fn deliver(kind: UpcallKind, frame: &mut TrapFrame, floating_point: &FloatingPoint) -> Result<(), CrashKind> {
+    let is_call = kind == UpcallKind::ForeignSyscall;
+    let unhandled = if is_call { CrashKind::ForeignSyscall } else { CrashKind::Fault };
+    let handler = state::with(|nucleus| nucleus.upcall).flatten().ok_or(unhandled)?;
     let block = state::cpu_block();
     if block.upcall_active.load(Relaxed) != 0 {
-        return Delivery::Busy;
+        return Err(CrashKind::FaultInUpcall);
     }
     block.vector.store(frame.vector, Relaxed);
     block.error_code.store(frame.error_code, Relaxed);
-    block.address.store(address, Relaxed);
+    block.address.store(frame.fault_address(), Relaxed);
     block.store_registers(&frame.registers);
     for (slot, word) in block.floating_point.iter().zip(floating_point.0) {
         slot.store(word, Relaxed);
     }
     block.upcall_active.store(1, Relaxed);
     *frame = TrapFrame::of_ring_3(Registers { rdi: kind as u64, ..handler });
-    Delivery::Done
+    Ok(())
 }
 
 /// Returns `registers` if ring 3 may have them.
@@ -115,26 +103,19 @@ fn checked(registers: &Registers) -> Option<Registers> {
 impl Nucleus {
     /// Sets the interval of the preemption tick; 0 switches it off.
     pub(crate) fn set_tick(&mut self, interval_ns: u64) {
-        let interval_ns = if interval_ns == 0 { 0 } else { interval_ns.max(LEAST_INTERVAL_NS) };
-        let due_ns = self.clock.now_ns().saturating_add(interval_ns);
-        self.tick = (interval_ns != 0).then_some(Tick { interval_ns, due_ns });
-        apic::arm(0);
-        self.arm_tick();
+        self.tick_ns = if interval_ns == 0 { u64::MAX } else { interval_ns.max(LEAST_INTERVAL_NS) };
+        self.tick_due_ns = self.clock.now_ns().saturating_add(self.tick_ns);
+        self.clock.arm(self.tick_due_ns);
     }
 
-    /// Arms the timer for the next tick, if there is to be one.
-    pub(crate) fn arm_tick(&mut self) {
-        if let Some(tick) = self.tick {
-            self.clock.arm(tick.due_ns);
-        }
-    }
-
-    /// Tells whether a tick is due, and arms the next.
+    /// Tells whether a tick is due, and arms the timer for the next.
     fn take_tick(&mut self) -> bool {
         let now = self.clock.now_ns();
-        let due = self.tick.as_mut().filter(|tick| now >= tick.due_ns);
-        let is_due = due.map(|tick| tick.due_ns = now.saturating_add(tick.interval_ns)).is_some();
-        self.arm_tick();
+        let is_due = now >= self.tick_due_ns;
+        if is_due {
+            self.tick_due_ns = now.saturating_add(self.tick_ns);
+        }
+        self.clock.arm(self.tick_due_ns);
         is_due
     }
 }

@@ -10,7 +10,8 @@ use core::{marker::PhantomData, ptr};
 
 /// A range of ring 3's memory that may be read, or read and written.
 pub(crate) struct UserSlice<'a> {
-    start: u64,
+    /// Where it starts.
+    pub(crate) start: u64,
     /// Bytes.
     pub(crate) length: usize,
     /// Keeps the tables as they are.
@@ -58,11 +59,15 @@ impl<'a> UserSlice<'a> {
         }
     }
 
-    /// Copies `bytes` to the start of the range, as many as fit. The range was checked to be writable.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let count = self.length.min(bytes.len());
-        let to: *mut u8 = ptr::with_exposed_provenance_mut(self.start as usize);
-        // SAFETY: as for reading; `writable` found every page writable by ring 3.
-        with_user_access(|| unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, count) });
+    /// Fills the range with `bytes` from its start, as many as there are and fit, and returns how many. The range was
+    /// checked to be writable.
+    pub(crate) fn fill(&mut self, bytes: impl Iterator<Item = u8>) -> usize {
+        let places = self.start as usize..self.start as usize + self.length;
+        let write = |(place, byte)| {
+            let to: *mut u8 = ptr::with_exposed_provenance_mut(place);
+            // SAFETY: as for reading; `writable` found every page writable by ring 3.
+            with_user_access(|| unsafe { to.write(byte) });
+        };
+        places.zip(bytes).map(write).count()
     }
 }

@@ -1,7 +1,11 @@
 //! Time, read without a call: the time-stamp counter scaled by the parameters of the information page.
 
+mod real_time;
+
 use crate::machine;
 use core::sync::atomic::Ordering;
+
+const NS_PER_S: u64 = 1_000_000_000;
 
 /// Returns nanoseconds since the machine's start. Never goes back on one CPU.
 #[must_use]
@@ -13,10 +17,8 @@ pub fn now_ns() -> u64 {
 #[must_use]
 pub fn wall_ns() -> Option<u64> {
     let info = machine::info();
-    match info.wall_at_boot_ns.load(Ordering::Relaxed) {
-        0 => None,
-        at_boot => Some(at_boot.saturating_add(info.nanoseconds(time_stamp()))),
-    }
+    let seconds = real_time::seconds(info.real_time_clock.load(Ordering::Relaxed))?;
+    Some(seconds.saturating_mul(NS_PER_S).saturating_add(info.nanoseconds(time_stamp())))
 }
 
 /// Reads the time-stamp counter. Not ordered against neighbouring instructions (SDM 2B, RDTSC); that error is some
@@ -43,6 +45,6 @@ mod tests {
     fn the_wall_clock_runs_with_the_monotonic_one() {
         crate::mock::install();
         let wall = wall_ns().expect("the mock machine knows the wall clock");
-        assert!(wall >= crate::mock::WALL_AT_BOOT_NS);
+        assert!(wall >= crate::mock::BOOTED_AT_S * NS_PER_S);
     }
 }

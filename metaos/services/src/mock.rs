@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 use std::vec::Vec;
 
-pub(crate) const WALL_AT_BOOT_NS: u64 = 1_700_000_000_000_000_000;
+/// When the machine was started, in seconds since 1970: 2023-11-14T22:13:20Z.
+pub(crate) const BOOTED_AT_S: u64 = 1_700_000_000;
+/// The same on the real-time clock, in BCD and by 24 hours.
+const REAL_TIME_CLOCK: u64 = 0x0220_2311_1422_1320;
 /// How far the bus addresses of the mock lie from the virtual ones, so that mixing them up shows.
 pub(crate) const BUS_OFFSET: u64 = 0x1000_0000_0000;
 
@@ -33,7 +36,7 @@ static INFO: InfoPage = InfoPage {
     version: AtomicU64::new(abi::VERSION as u64),
     tsc_at_boot: AtomicU64::new(0),
     tsc_multiplier: AtomicU64::new(1 << 31),
-    wall_at_boot_ns: AtomicU64::new(WALL_AT_BOOT_NS),
+    real_time_clock: AtomicU64::new(REAL_TIME_CLOCK),
     events_total: AtomicU64::new(0),
     events: [const { AtomicU64::new(0) }; abi::info::EVENTS],
 };

@@ -5,6 +5,7 @@
 
 use abi::control::CrashKind;
 use abi::layout;
+use abi::upcall::VECTOR_SYSCALL;
 
 use super::instruction::{self, Crime};
 use super::place::Place;
@@ -24,6 +25,9 @@ const UNDEFINED: u32 = 6;
 const STACK: u32 = 12;
 const PROTECTION_FAULT: u32 = 13;
 const PAGE_FAULT: u32 = 14;
+/// No exception, but reported as one that a handler of upcalls ran into.
+#[expect(clippy::cast_possible_truncation, reason = "the number is small")]
+const SYSTEM_CALL: u32 = VECTOR_SYSCALL as u32;
 
 /// How far below the stack pointer a push or a probe of the next page may reach.
 const PROBE_DISTANCE: u64 = 64 << 10;
@@ -59,7 +63,7 @@ pub(super) fn exception(crash: &CrashRecord) -> Option<String> {
             CrashKind::Fault | CrashKind::NucleusFault | CrashKind::FaultInUpcall | CrashKind::StackOverflow
         )
     );
-    if !is_fault {
+    if !is_fault || crash.vector == SYSTEM_CALL {
         return None;
     }
     let name = exception_name(crash.vector);
@@ -195,6 +199,7 @@ fn exception_name(vector: u32) -> &'static str {
         19 => "SSE floating-point exception",
         20 => "virtualization exception",
         21 => "control protection exception",
+        SYSTEM_CALL => "`syscall` outside the gate",
         _ => "exception of an unknown vector",
     }
 }

@@ -5,11 +5,12 @@
 //! The code runs wherever the image was loaded: it finds its own address by a CALL whose return address goes to the
 //! first double word of the loader's information, which is put back at once.
 //!
-//! Leaves: 64-bit mode; the low 4 GiB identity-mapped with 2 MiB pages (writable, gone with the final tables); the
-//! first 2 MiB of the image mapped at `layout::NUCLEUS`; SSE enabled, since compiled code uses it;
+//! Leaves: 64-bit mode; the low 4 GiB mapped with 2 MiB pages, identically and at `layout::OWN_MEMORY` (writable, gone with
+//! the final tables); the first 2 MiB of the image mapped at `layout::NUCLEUS`; SSE enabled, since compiled code uses it;
 //! `edi` = loader, `esi` = information, `edx` = load address.
 
 use super::{loader, nucleus_main};
+use crate::layout::OWN_MEMORY;
 use abi::{layout::NUCLEUS, note};
 use core::arch::global_asm;
 
@@ -24,8 +25,8 @@ global_asm!(
     ".long 0x100000000 - (0xe85250d6 + (multiboot_header_end - multiboot_header))",
     // entry address tag: type 3
     ".short 3, 0; .long 12, 0; .balign 8",
-    // information request tag: type 1, optional: memory map (6), command line (1), ACPI (14, 15)
-    ".short 1, 1; .long 24, 6, 1, 14, 15; .balign 8",
+    // information request tag: type 1, optional: memory map (6), command line (1)
+    ".short 1, 1; .long 16, 6, 1; .balign 8",
     // end tag
     ".short 0, 0; .long 8",
     "multiboot_header_end:",
@@ -67,6 +68,7 @@ global_asm!(
     "LINK early_pdpt_high, 510, early_pd_high",
     "LINK early_pml4, 511, early_pdpt_high",
     "LINK early_pml4, 0, early_pdpt_low",
+    "LINK early_pml4, {own}, early_pdpt_low",
 
     // CR4: PAE, OSFXSR, OSXMMEXCPT. EFER: LME, NXE. CR0: PG, WP, NE, MP; not EM.
     "mov eax, cr4; or eax, 0x620; mov cr4, eax",
@@ -98,6 +100,7 @@ global_asm!(
     pvh = const loader::PVH,
     multiboot = const loader::MULTIBOOT2,
     nucleus = const NUCLEUS.0,
+    own = const OWN_MEMORY >> 39 & 511,
     stack = const BOOT_STACK,
     main = sym nucleus_main,
 );

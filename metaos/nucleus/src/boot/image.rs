@@ -2,7 +2,8 @@
 
 use crate::report;
 use abi::VERSION;
-use abi::image::{ImageTable, MAGIC, MAX_SEGMENTS, Segment};
+use abi::image::{ImageTable, MAGIC, Segment};
+use core::ops::Range;
 
 /// The table. The image linker finds it by the nucleus's note and writes it in the file.
 #[unsafe(link_section = ".image_table")]
@@ -18,29 +19,26 @@ pub(crate) struct Image {
 impl Image {
     /// Reads the table of the image that was loaded at `load_address`; ends the machine if it is not one of ours.
     pub(super) fn read(load_address: u64) -> Self {
-        let mut table = ImageTable::unlinked();
-        let (from, to) = ((&raw const TABLE).cast::<u64>(), (&raw mut table).cast::<u64>());
-        for word in 0..size_of::<ImageTable>() / size_of::<u64>() {
-            // SAFETY: both are tables of plain integers, whole and aligned quad words. Read as volatile because the
-            // linker changes it after the compiler has seen its value; by words, since that is a loop.
-            unsafe { to.add(word).write(from.add(word).read_volatile()) }
-        }
+        // SAFETY: a table of plain integers. Read as volatile because the linker changes it after the compiler has seen
+        // its value.
+        let table = unsafe { (&raw const TABLE).read_volatile() };
         if table.magic != MAGIC || table.version != VERSION {
             report::refuse("the image table has another version: link the image again");
         }
-        if table.segment_count == 0 || table.segment_count as usize > MAX_SEGMENTS {
+        if table.segments().is_empty() {
             report::refuse("the nucleus has no guest: link an image with `cargo metaos build`");
         }
         Self { table, load_address }
     }
 
-    /// Returns the segments.
-    pub(crate) fn segments(&self) -> &[Segment] {
-        &self.table.segments[..self.table.segment_count as usize]
-    }
-
     /// Returns the physical start of a segment.
     pub(crate) const fn physical_start(&self, segment: &Segment) -> u64 {
         self.load_address + segment.load_offset
+    }
+
+    /// Returns the physical addresses of the image from its first segment to its last.
+    pub(crate) fn range(&self) -> Range<u64> {
+        let ends = self.table.segments().iter().map(|segment| self.physical_start(segment) + segment.length);
+        self.load_address..ends.max().unwrap_or(self.load_address)
     }
 }

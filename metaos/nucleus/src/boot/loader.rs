@@ -3,9 +3,9 @@
 //! The loader is trusted (it could have changed the image itself), but not to be free of mistakes: every length is
 //! bounded, and nothing above 4 GiB is read.
 
-use super::handoff::{Handoff, MAX_ENTRIES};
-use abi::PhysAddr;
-use core::ptr;
+use abi::{BootInfo, layout::BOOT_INFO_SIZE};
+use core::{ops::Range, ptr};
+use heapless::Vec;
 
 /// Numbers by which the boot code names the loaders.
 pub(super) const PVH: u32 = 1;
@@ -19,6 +19,30 @@ const PVH_MAGIC: u32 = 0x336e_c578;
 const USABLE: u32 = 1;
 const RESERVED: u32 = 2;
 
+/// Most bytes of command line: what fits behind the boot information.
+const MAX_COMMAND_LINE: usize = BOOT_INFO_SIZE - size_of::<BootInfo>();
+/// Most entries that are read of a list of the loader's; firmware gives a dozen or two, UEFI a few dozen.
+const MAX_ENTRIES: usize = 256;
+
+/// What the loader handed over, copied to memory of our own.
+pub(crate) struct Handoff {
+    /// Usable memory.
+    pub(crate) free: Vec<Range<u64>, MAX_ENTRIES>,
+    /// All memory, usable or not, as device discovery takes it.
+    pub(crate) ram: Vec<Range<u64>, MAX_ENTRIES>,
+    /// Whether there are ACPI tables. The nucleus does not read them.
+    pub(crate) has_acpi: bool,
+    /// The command line; what was too long is cut.
+    pub(crate) command_line: Vec<u8, MAX_COMMAND_LINE>,
+}
+
+impl Handoff {
+    /// Returns an empty hand-over.
+    pub(super) const fn new() -> Self {
+        Self { free: Vec::new(), ram: Vec::new(), has_acpi: false, command_line: Vec::new() }
+    }
+}
+
 /// Reads what a loader says at a physical address; nothing is handed over if it is none of ours.
 pub(super) fn take(loader: u32, information: u64, handoff: &mut Handoff) {
     match loader {
@@ -30,13 +54,9 @@ pub(super) fn take(loader: u32, information: u64, handoff: &mut Handoff) {
 
 /// Reads `hvm_start_info` (Xen, `xen/include/public/arch-x86/hvm/start_info.h`).
 fn read_pvh(info: u64, handoff: &mut Handoff) {
-    let [modules, command_line, rsdp, map] = [16, 24, 32, 40].map(|field| read_u64(info + field));
-    for module in entries(modules, 32, read_u32(info + 12)) {
-        let (start, bytes) = (read_u64(module), read_u64(module + 8));
-        handoff.reserved.add(start..start.saturating_add(bytes));
-    }
+    let [command_line, rsdp, map] = [24, 32, 40].map(|field| read_u64(info + field));
     read_command_line(command_line, handoff);
-    handoff.rsdp = (rsdp != 0).then_some(PhysAddr(rsdp));
+    handoff.has_acpi = rsdp != 0;
     // The memory map came with version 1.
     if read_u32(info + 4) >= 1 {
         entries(map, 24, read_u32(info + 48)).for_each(|entry| read_memory(entry, handoff));
@@ -46,8 +66,6 @@ fn read_pvh(info: u64, handoff: &mut Handoff) {
 /// Reads the tags of multiboot2 (multiboot2 specification 2.0, 3.6).
 fn read_multiboot2(info: u64, handoff: &mut Handoff) {
     let end = info + u64::from(read_u32(info));
-    // The ACPI root pointer stands in a tag and is read under the final tables.
-    handoff.reserved.add(info..end);
     let mut tag = info + 8;
     for _ in 0..MAX_ENTRIES {
         let (kind, size) = (read_u32(tag), read_u32(tag + 4));
@@ -56,29 +74,26 @@ fn read_multiboot2(info: u64, handoff: &mut Handoff) {
         }
         match kind {
             1 => read_command_line(tag + 8, handoff),
-            3 => handoff.reserved.add(u64::from(read_u32(tag + 8))..u64::from(read_u32(tag + 12))),
             6 => {
                 let entry_size = read_u32(tag + 8).max(24);
                 let count = size.saturating_sub(16) / entry_size;
                 entries(tag + 16, entry_size, count).for_each(|entry| read_memory(entry, handoff));
             }
-            // The tag holds a copy of the root pointer; the newer form follows the older one and wins.
-            14 | 15 => handoff.rsdp = Some(PhysAddr(tag + 8)),
             _ => {}
         }
         tag += u64::from(size.next_multiple_of(8));
     }
 }
 
-/// Reads an entry of a memory map: start, bytes, type.
+/// Reads an entry of a memory map: start, bytes, type. There is room for those of one map.
 fn read_memory(entry: u64, handoff: &mut Handoff) {
     let (start, bytes, kind) = (read_u64(entry), read_u64(entry + 8), read_u32(entry + 16));
-    let end = start.saturating_add(bytes);
+    let range = start..start.saturating_add(bytes);
     if kind == USABLE {
-        handoff.free.add(start..end);
+        handoff.free.push(range.clone()).ok();
     }
     if kind != RESERVED {
-        handoff.ram.add(start..end);
+        handoff.ram.push(range).ok();
     }
 }
 

@@ -6,18 +6,19 @@
 
 #[cfg(not(test))]
 mod entry;
-mod handoff;
 mod image;
 mod loader;
 
-pub(crate) use handoff::{Handoff, Ranges};
 pub(crate) use image::Image;
+pub(crate) use loader::Handoff;
 
+use crate::serial::{CONSOLE, CONTROL};
+use crate::state::{self, Nucleus};
 use crate::{
     apic, clock::Clock, command_line::has_control_channel, cpu, devices, guest, layout, memory::Memory,
-    privileged::PortSpace, report, serial, state,
+    report,
 };
-use abi::boot::{Device, MAX_DEVICES};
+use abi::PAGE_SIZE;
 use spin::Mutex;
 
 /// What the loader handed over: too large for the boot stack.
@@ -26,39 +27,39 @@ static HANDOFF: Mutex<Handoff> = Mutex::new(Handoff::new());
 /// Boots: called by `entry` on the boot stack, with `loader` one of the loaders' numbers, `information` the physical
 /// address of what the loader says, `load_address` where the first byte of the image lies.
 pub extern "C" fn nucleus_main(loader: u32, information: u32, load_address: u32) -> ! {
-    serial::CONSOLE.initialise();
+    CONSOLE.initialise();
     let mut handoff = HANDOFF.lock();
     loader::take(loader, u64::from(information), &mut handoff);
     if has_control_channel(&handoff.command_line) {
-        serial::CONTROL.initialise();
+        CONTROL.initialise();
     }
-    if handoff.free.iter().len() == 0 {
+    if handoff.free.is_empty() {
         report::refuse("the loader gave no memory map: boot the image by PVH or multiboot2");
     }
     let image = Image::read(u64::from(load_address));
     cpu::enable_protection();
-    let mut memory = Memory::new(&handoff, &image, cpu::address_bits());
-    layout::stack_pages().for_each(|page| _ = memory.map_fresh(page));
+    let mut memory = Memory::new(&handoff, &image, cpu::physical_end());
+    for page in layout::stacks().flat_map(|stack| stack.step_by(PAGE_SIZE)) {
+        memory.map_fresh(page);
+    }
     cpu::load_tables();
-    apic::silence_legacy_controllers();
     start(memory, &handoff, &image)
 }
 
 fn start(mut memory: Memory, handoff: &Handoff, image: &Image) -> ! {
-    let apic_id = apic::enable(&mut memory);
-    let clock = Clock::calibrate();
-    let mut devices = [Device::default(); MAX_DEVICES];
     let request = devices::Request {
-        rsdp: handoff.rsdp,
+        has_acpi: handoff.has_acpi,
         command_line: &handoff.command_line,
-        ram: handoff.ram.iter().as_slice(),
-        address_bits: cpu::address_bits(),
-        destination: apic_id,
+        ram: &handoff.ram,
+        physical_end: cpu::physical_end(),
+        destination: apic::enable(&mut memory),
     };
-    let found = devices::discover(&mut memory, &mut PortSpace, &request, &mut devices);
-    serial::enable_receive_interrupts(&mut memory, &found);
+    let clock = Clock::calibrate();
+    let devices = devices::discover(&mut memory, &request);
+    CONSOLE.enable_receive_interrupts();
+    CONTROL.enable_receive_interrupts();
     report::ready();
-    guest::prepare(&mut memory, &clock, image, handoff, &devices[..found.count]);
-    state::install(state::Nucleus { memory, clock, upcall: None, tick: None });
+    guest::prepare(&mut memory, &clock, image, &handoff.command_line, &devices);
+    state::install(Nucleus { memory, clock, upcall: None, tick_ns: u64::MAX, tick_due_ns: u64::MAX });
     guest::enter(image.table.guest_entry)
 }

@@ -1,44 +1,52 @@
-//! Base address registers of a function: how large each is, where it lies, and a place for those without one.
+//! Base address registers of a function: how large each range is, where it lies, and a place for those without one.
 //!
 //! Only memory ranges count; I/O ranges stay switched off (PCI 3.0, 6.2.5.1).
 
 use super::{config::Function, resources::Resources};
-use core::ops::Range;
+use core::{array, ops::Range};
 
 const FIRST_REGISTER: u8 = 0x10;
-const COUNT: u8 = 6;
+const COUNT: usize = 6;
+/// Kinds of registers, as their lowest bits tell.
+const KIND: u32 = 7;
+const NARROW: u32 = 0;
+/// The next register holds the upper half of the address.
+const WIDE: u32 = 4;
 const ADDRESS: u32 = !0xf;
 
 /// The memory ranges of a function, by register; empty where there is none.
 #[derive(Default)]
-pub(super) struct Bars([Range<u64>; COUNT as usize]);
+pub(super) struct Bars([Range<u64>; COUNT]);
+
+/// What stands in all base address registers.
+#[derive(Clone, Copy)]
+struct Registers([u32; COUNT]);
 
 impl Bars {
     /// Measures the ranges and gives a place to each that has none. Memory decoding must be off.
     ///
     /// `None` if a range lies, or would have to lie, where no device may.
     pub(super) fn settle(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<Self> {
+        let mut registers = Registers::read(function);
+        Registers([u32::MAX; COUNT]).write(function);
+        let sticky = Registers::read(function);
         let mut bars = Self::default();
-        let mut index = 0;
-        while let Some(bar) = Bar::next(function, index) {
-            index = bar.index + bar.registers;
-            let mask = bar.value(|register| sticky_bits(function, register));
+        for index in registers.memory() {
             // The lowest address bit that keeps a one.
-            let size = mask & mask.wrapping_neg();
+            let size = sticky.address(index) & sticky.address(index).wrapping_neg();
             if size == 0 {
                 continue;
             }
-            let mut address = bar.value(|register| function.read(register));
-            if address == 0 {
+            if registers.address(index) == 0 {
                 // What lies behind a bridge is reached only within the bridge's window, which nobody has set. The
                 // upper half of a wide register is 0 already.
-                let place = if function.bus == 0 { resources.take(size)? } else { return None };
-                function.write(register(bar.index), place);
-                address = u64::from(place);
+                registers.0[index] |= if function.bus == 0 { resources.take(size)? } else { return None };
             }
-            let range = address..address.checked_add(size)?;
-            bars.0[usize::from(bar.index)] = resources.holds(&range).then_some(range)?;
+            let start = registers.address(index);
+            let range = start..start.checked_add(size)?;
+            bars.0[index] = resources.holds(&range).then_some(range)?;
         }
+        registers.write(function);
         Some(bars)
     }
 
@@ -58,41 +66,39 @@ impl Bars {
 
 /// Tells whether firmware gave an address to any memory range of the function.
 pub(super) fn is_any_assigned(function: &mut Function<'_>) -> bool {
-    (0..COUNT).any(|index| {
-        Bar::next(function, index).is_some_and(|bar| bar.value(|register| function.read(register)) != 0)
-    })
+    let registers = Registers::read(function);
+    registers.memory().any(|index| registers.address(index) != 0)
 }
 
-/// One memory base address register, or two that form a wide one.
-struct Bar {
-    index: u8,
-    registers: u8,
-}
-
-impl Bar {
-    /// Returns the first memory register at or after `index`; it may turn out to be of size 0.
-    fn next(function: &mut Function<'_>, index: u8) -> Option<Self> {
-        let mut candidates = (index..COUNT).map(|index| (index, function.read(register(index)) & 7));
-        let (index, kind) = candidates.find(|(_, kind)| matches!(kind, 0 | 4))?;
-        let registers = if kind == 4 { 2 } else { 1 };
-        (index + registers <= COUNT).then_some(Self { index, registers })
+impl Registers {
+    fn read(function: &mut Function<'_>) -> Self {
+        Self(array::from_fn(|index| function.read(register(index))))
     }
 
-    /// Returns the address that stands in the register, or the two, as `read` gives them.
-    fn value(&self, mut read: impl FnMut(u8) -> u32) -> u64 {
-        let high = if self.registers == 2 { read(register(self.index + 1)) } else { 0 };
-        u64::from(high) << 32 | u64::from(read(register(self.index)) & ADDRESS)
+    fn write(self, function: &mut Function<'_>) {
+        (0..COUNT).for_each(|index| function.write(register(index), self.0[index]));
+    }
+
+    /// Returns the indices at which the address of a memory range stands, or its lower half.
+    fn memory(self) -> impl Iterator<Item = usize> {
+        let mut upper_half = COUNT;
+        (0..COUNT).filter(move |&index| {
+            let kind = self.0[index] & KIND;
+            let is_memory = index != upper_half && matches!(kind, NARROW | WIDE);
+            if is_memory && kind == WIDE {
+                upper_half = index + 1;
+            }
+            is_memory
+        })
+    }
+
+    fn address(self, index: usize) -> u64 {
+        let low = self.0[index];
+        let high = self.0.get(index + 1).filter(|_| low & KIND == WIDE);
+        u64::from(*high.unwrap_or(&0)) << 32 | u64::from(low & ADDRESS)
     }
 }
 
-fn sticky_bits(function: &mut Function<'_>, register: u8) -> u32 {
-    let before = function.read(register);
-    function.write(register, u32::MAX);
-    let bits = function.read(register);
-    function.write(register, before);
-    bits
-}
-
-const fn register(index: u8) -> u8 {
-    FIRST_REGISTER + 4 * index
+const fn register(index: usize) -> u8 {
+    FIRST_REGISTER + 4 * index as u8
 }

@@ -2,101 +2,68 @@
 //!
 //! Runs once, at boot, before any guest. Ring 0 keeps what could break isolation between pages (config space, base
 //! address registers, MSI-X tables, I/O APICs); ring 3 gets windows of whole pages that hold nothing but virtio
-//! registers. Everything read from tables and devices is checked before it is used; a device that does not fit is
-//! left switched off and counted. Only virtio is looked for.
+//! registers. Everything read from devices is checked before it is used; a device that does not fit is left switched
+//! off. Only virtio is looked for, and no table of firmware is read: `config` says why.
 
-pub mod bus;
-pub mod ioapic;
-pub mod rtc;
+pub mod hardware;
 
-mod acpi;
 mod bars;
 mod config;
+mod ioapic;
 mod msix;
 mod resources;
 mod virtio_mmio;
 mod virtio_pci;
 
-pub use resources::{FIRST_EVENT_VECTOR, vector};
+pub use resources::FIRST_EVENT_VECTOR;
 
 #[cfg(test)]
 mod tests;
 
-use abi::{PhysAddr, boot::Device};
-use acpi::Tables;
-use bus::{Physical, Ports};
-use config::ConfigSpace;
+use abi::boot::{Device, MAX_DEVICES};
+use config::{ConfigSpace, Platform};
 use core::ops::Range;
-use ioapic::IoApics;
+use hardware::Hardware;
+use heapless::Vec;
 use resources::Resources;
+
+/// The devices found. There is room for no more.
+pub type Devices = Vec<Device, MAX_DEVICES>;
 
 /// What discovery has to know of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// ACPI's root pointer, as the loader told; `None` on a machine without ACPI.
-    pub rsdp: Option<PhysAddr>,
+    /// Whether the machine has ACPI tables.
+    pub has_acpi: bool,
     /// The kernel command line, for `virtio_mmio.device=`.
     pub command_line: &'a [u8],
     /// All memory, usable or not. No device is accepted there.
     pub ram: &'a [Range<u64>],
-    /// Width of physical addresses (CPUID leaf `0x8000_0008`). No device is accepted beyond.
-    pub address_bits: u8,
+    /// End of what the CPU can address. No device is accepted beyond.
+    pub physical_end: u64,
     /// APIC identifier of the CPU that takes device interrupts.
     pub destination: u8,
 }
 
-/// What discovery found besides the devices.
-#[derive(Debug)]
-pub struct Found {
-    /// Devices filled in.
-    pub count: usize,
-    /// virtio devices that were left out: legacy, malformed, without room for their registers, or too many.
-    pub refused: usize,
-    /// The I/O APICs, all pins masked but those of the devices found.
-    pub io_apics: IoApics,
-}
-
-/// Finds the machine's virtio devices and fills `devices` from its start.
+/// Finds the machine's virtio devices.
 ///
-/// Afterwards each device is reset, its interrupts reach the CPU at [`vector`] of its events, and
-/// nothing but the driver's own steps (virtio 1.2, 3.1.1) is left to do.
-pub fn discover(
-    physical: &mut dyn Physical,
-    ports: &mut dyn Ports,
-    request: &Request<'_>,
-    devices: &mut [Device],
-) -> Found {
-    let tables = Tables::read(physical, request.rsdp);
-    let mut resources = Resources::new(request, tables.ecam.as_ref());
-    let io_apics = IoApics::new(physical, &tables, &resources);
-    let mut found = Found { count: 0, refused: 0, io_apics };
-
-    let config = ConfigSpace::find(physical, ports, tables.ecam)
-        .filter(|config| config.ecam.as_ref().is_none_or(|ecam| !resources.is_memory(&ecam.range())));
-    let has_ports = config.as_ref().is_some_and(|config| config.ecam.is_none());
-    if let Some(mut config) = config {
-        virtio_pci::find(&mut config, &mut resources, &mut |device| found.add(devices, device));
+/// Afterwards each device is reset, its interrupts reach the CPU at the vectors of its events, and nothing but the
+/// driver's own steps (virtio 1.2, 3.1.1) is left to do.
+pub fn discover(hardware: &mut dyn Hardware, request: &Request<'_>) -> Devices {
+    let mut resources = Resources::new(hardware, request);
+    let mut devices = Devices::new();
+    if let Some(mut config) = ConfigSpace::find(hardware, &resources) {
+        virtio_pci::find(&mut config, &mut resources, &mut devices);
     }
-    for transport in virtio_mmio::listed(request.command_line) {
-        found.add(devices, transport.set_up(physical, &found.io_apics, &mut resources));
-    }
-    // Only a microvm, which has no configuration ports, hides its transports; elsewhere PCI may decode there.
-    let is_microvm = found.count == 0 && !has_ports;
-    for transport in virtio_mmio::hidden(&found.io_apics, tables.is_present).filter(|_| is_microvm) {
-        if let Some(device) = transport.set_up(physical, &found.io_apics, &mut resources) {
-            found.add(devices, Some(device));
+    let listed = virtio_mmio::listed(request.command_line);
+    // Elsewhere PCI may decode there.
+    let may_hide =
+        resources.platform == Platform::Microvm && devices.is_empty() && listed.clone().count() == 0;
+    let hidden = virtio_mmio::hidden(&resources, request.has_acpi).filter(|_| may_hide);
+    for transport in listed.chain(hidden) {
+        if let Some(device) = transport.set_up(hardware, &mut resources) {
+            devices.push(device).ok();
         }
     }
-    found
-}
-
-impl Found {
-    fn add(&mut self, devices: &mut [Device], device: Option<Device>) {
-        if let (Some(device), Some(slot)) = (device, devices.get_mut(self.count)) {
-            *slot = device;
-            self.count += 1;
-        } else {
-            self.refused += 1;
-        }
-    }
+    devices
 }

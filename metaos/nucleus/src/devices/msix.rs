@@ -5,7 +5,7 @@
 
 use super::resources::{Resources, overlap, pages};
 use super::{bars::Bars, config::Function};
-use abi::PhysAddr;
+use abi::{PhysAddr, boot::Device};
 use core::ops::Range;
 
 /// Capability identifier.
@@ -37,9 +37,12 @@ impl Msix {
         Some(Self { capability, entries, table, pending })
     }
 
-    /// Tells whether `range` shares a page with table or pending bits.
-    pub(super) fn shares_page(&self, range: &Range<u64>) -> bool {
-        [&self.table, &self.pending].iter().any(|own| overlap(&pages(range), &pages(own)))
+    /// Tells whether a window of `device` shares a page with table or pending bits.
+    pub(super) fn shares_page(&self, device: &Device) -> bool {
+        let own = [&self.table, &self.pending].map(pages);
+        let mut windows =
+            device.windows().iter().map(|window| window.physical..window.physical + window.length);
+        windows.any(|window| own.iter().any(|own| overlap(own, &window)))
     }
 
     /// Takes events for the entries, writes the table and lets the function interrupt; returns the first event and
@@ -53,7 +56,7 @@ impl Msix {
             let (address, data) = resources.message(first + index);
             let entry = if index < count { [address, 0, data, 0] } else { [0, 0, 0, MASKED] };
             for (word, at) in entry.into_iter().zip(&mut words) {
-                function.physical.write_u32(PhysAddr(at), word);
+                function.hardware.write_u32(PhysAddr(at), word);
             }
         }
         function.write(self.capability, ENABLE);

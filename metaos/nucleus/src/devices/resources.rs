@@ -1,11 +1,12 @@
 //! What the machine has to give to devices: physical addresses and events.
 //!
 //! A base address that pointed into memory would hand that memory to ring 3, or let discovery write over it, so
-//! every range that a table, a device or a command line names is checked here first. Each event has one vector, at a
-//! fixed distance, so that the interrupt handler needs no table.
+//! every range that a device or a command line names is checked here first. Each event has one vector, at a fixed
+//! distance, so that the interrupt handler needs no table.
 
-use super::{Request, config::Ecam};
-use abi::info::{EVENTS, FIRST_DEVICE_EVENT};
+use super::config::{MICROVM_ECAM, Platform};
+use super::{Request, hardware::Hardware, ioapic::IoApics};
+use abi::info::{EVENT_CONSOLE, EVENT_STOP, EVENTS, FIRST_DEVICE_EVENT};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ops::Range;
 
@@ -17,19 +18,16 @@ const EVENTS_PER_DEVICE: u32 = 4;
 const LOW: Range<u64> = 0..0x10_0000;
 /// I/O APICs, HPET, TPM, local APICs and the range of MSI (SDM 3A 11.11.1).
 const INTERRUPT_CONTROLLERS: Range<u64> = 0xfec0_0000..0xfef0_0000;
-/// Device space on q35, pc and microvm alike: neither ECAM (`0xb000_0000`, `0xe000_0000`) nor, beyond its end, memory.
+/// Device space on q35, pc and microvm alike: neither configuration space nor, beyond its end, memory.
 const HOLE: Range<u64> = 0xc000_0000..0xe000_0000;
-
-/// Returns the interrupt vector of `event`, counted modulo the number of events.
-#[must_use]
-pub const fn vector(event: u32) -> u8 {
-    FIRST_EVENT_VECTOR + (event % EVENTS as u32) as u8
-}
 
 /// Tells whether two ranges share an address.
 pub(super) fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
     a.start < b.end && b.start < a.end
 }
+
+/// Lines of the serial ports, and their events.
+const SERIAL_LINES: [(u32, usize); 2] = [(4, EVENT_CONSOLE), (3, EVENT_STOP)];
 
 /// Returns the whole pages that hold a range of device space.
 pub(super) fn pages(range: &Range<u64>) -> Range<u64> {
@@ -38,38 +36,39 @@ pub(super) fn pages(range: &Range<u64>) -> Range<u64> {
 
 /// Physical addresses that are neither memory nor the machine's own registers, and events that no device has yet.
 pub(super) struct Resources<'a> {
+    request: &'a Request<'a>,
+    pub(super) platform: Platform,
+    pub(super) io_apics: IoApics,
     next_event: u32,
-    /// The CPU that takes device interrupts.
-    pub(super) destination: u8,
-    ram: &'a [Range<u64>],
-    ecam: Range<u64>,
-    end: u64,
     hole: Range<u64>,
 }
 
 impl<'a> Resources<'a> {
-    pub(super) fn new(request: &Request<'a>, ecam: Option<&Ecam>) -> Self {
-        let below = request.ram.iter().filter(|ram| ram.start < HOLE.end);
-        Self {
-            next_event: FIRST_DEVICE_EVENT as u32,
-            destination: request.destination,
-            ram: request.ram,
-            ecam: ecam.map_or(0..0, Ecam::range),
-            end: 1 << request.address_bits.clamp(32, 52),
-            hole: below.map(|ram| ram.end).fold(HOLE.start, u64::max)..HOLE.end,
+    pub(super) fn new(hardware: &mut dyn Hardware, request: &'a Request<'a>) -> Self {
+        let platform = Platform::detect(hardware);
+        let io_apics = IoApics::new(hardware, platform, request.destination);
+        for (irq, event) in SERIAL_LINES {
+            io_apics.route(hardware, irq, event as u32);
         }
+        let below = request.ram.iter().filter(|ram| ram.start < HOLE.end);
+        let start = below.map(|ram| ram.end).fold(HOLE.start, u64::max);
+        Self { request, platform, io_apics, next_event: FIRST_DEVICE_EVENT as u32, hole: start..HOLE.end }
     }
 
     /// Tells whether all of `range` may belong to a device.
     pub(super) fn holds(&self, range: &Range<u64>) -> bool {
-        let taken = [LOW, INTERRUPT_CONTROLLERS, self.ecam.clone()];
-        let is_free = !self.is_memory(range) && !taken.iter().any(|taken| overlap(range, taken));
-        range.start < range.end && range.end <= self.end && is_free
+        let is_configuration = self.platform == Platform::Microvm && overlap(range, &MICROVM_ECAM);
+        let is_taken =
+            is_configuration || [LOW, INTERRUPT_CONTROLLERS].iter().any(|taken| overlap(range, taken));
+        range.start < range.end
+            && range.end <= self.request.physical_end
+            && !is_taken
+            && !self.is_memory(range)
     }
 
     /// Tells whether any of `range` is memory.
     pub(super) fn is_memory(&self, range: &Range<u64>) -> bool {
-        self.ram.iter().any(|ram| overlap(range, ram))
+        self.request.ram.iter().any(|ram| overlap(range, ram))
     }
 
     /// Takes `size` bytes (a power of two) of space where nothing decodes if firmware assigned nothing, aligned to
@@ -93,9 +92,15 @@ impl<'a> Resources<'a> {
         (self.next_event - count, count)
     }
 
+    /// Takes the event that the interrupt line `gsi` raises from now on, if there is such a line and an event left.
+    pub(super) fn take_line(&mut self, hardware: &mut dyn Hardware, gsi: u32) -> Option<u32> {
+        let (event, count) = self.take_events(1);
+        (count == 1).then(|| self.io_apics.route(hardware, gsi, event)).flatten()
+    }
+
     /// Returns address and data of the message that raises `event`: fixed, edge-triggered, to one CPU
     /// (SDM 3A 11.11).
     pub(super) fn message(&self, event: u32) -> (u32, u32) {
-        (0xfee0_0000 | u32::from(self.destination) << 12, u32::from(vector(event)))
+        (0xfee0_0000 | u32::from(self.request.destination) << 12, u32::from(FIRST_EVENT_VECTOR) + event)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Windows are whole pages within the function's own memory ranges, so that ring 3 gets no other device's registers.
 
+use super::Devices;
 use super::bars::{self, Bars};
 use super::config::{ConfigSpace, Function};
 use super::msix::{self, Msix};
@@ -10,6 +11,8 @@ use abi::boot::{Device, MAX_WINDOWS, Region, Window, region, transport};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::ops::Range;
 
+/// Vendor (low half) and device.
+const IDENTITY: u8 = 0x00;
 const VENDOR: u32 = 0x1af4;
 /// Command register and, in its upper half, status (PCI 3.0, 6.2.2), whose bits only ones would clear.
 const COMMAND: u8 = 0x04;
@@ -25,28 +28,24 @@ const CAPABILITIES: u8 = 0x34;
 const VENDOR_SPECIFIC: u8 = 0x09;
 /// More capabilities than fit 256 bytes mean a loop.
 const MAX_CAPABILITIES: usize = 48;
-/// No register block is longer; what claims to be is not believed.
-const MAX_REGION: u32 = 16 << 20;
 /// Bytes of the common configuration (4.1.4.3), up to `queue_device`.
 const COMMON_LENGTH: u64 = 0x38;
 /// Offset of `device_status` in the common configuration.
 const DEVICE_STATUS: u64 = 0x14;
 
-/// Calls `add` with every virtio function, ready; or with `None` for one that cannot be, which then stays off.
-pub(super) fn find(
-    config: &mut ConfigSpace<'_>,
-    resources: &mut Resources<'_>,
-    add: &mut dyn FnMut(Option<Device>),
-) {
+/// Makes every virtio function ready; one that cannot be stays off.
+pub(super) fn find(config: &mut ConfigSpace<'_>, resources: &mut Resources<'_>, devices: &mut Devices) {
     let mut is_assigned = false;
     config.for_each(&mut |function| is_assigned |= bars::is_any_assigned(function));
     if is_assigned {
         resources.close_hole();
     }
     config.for_each(&mut |function| {
-        let identity = function.identity();
-        if identity & 0xffff == VENDOR && matches!(identity >> 16, 0x1000..=0x107f) {
-            add(set_up(function, resources));
+        let identity = function.read(IDENTITY);
+        if matches!((identity & 0xffff, identity >> 16), (VENDOR, 0x1000..=0x107f))
+            && let Some(device) = set_up(function, resources)
+        {
+            devices.push(device).ok();
         }
     });
 }
@@ -57,19 +56,14 @@ fn set_up(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<
     let bars = Bars::settle(function, resources)?;
     let (mut device, msix) = read_capabilities(function, &bars)?;
     let [common, notify, ..] = device.regions;
-    let mut windows = device.windows.iter().take(device.window_count as usize);
-    let is_shared = windows.any(|window| {
-        let pages = window.physical..window.physical + window.length;
-        msix.as_ref().is_some_and(|msix| msix.shares_page(&pages))
-    });
+    let is_shared = msix.as_ref().is_some_and(|msix| msix.shares_page(&device));
     if common.length < COMMON_LENGTH || notify.length == 0 || is_shared {
         return None;
     }
-    device.kind = kind(function)?;
     function.write(COMMAND, INTX_OFF | MEMORY);
     // A device that firmware used must not go on writing to its queues once it is bus master.
     let common = device.windows[common.window as usize].physical + u64::from(common.offset);
-    function.physical.write_u8(PhysAddr(common + DEVICE_STATUS), 0);
+    function.hardware.write_u8(PhysAddr(common + DEVICE_STATUS), 0);
     if let Some(msix) = &msix {
         (device.first_event, device.event_count) = msix.enable(function, resources);
     }
@@ -79,7 +73,7 @@ fn set_up(function: &mut Function<'_>, resources: &mut Resources<'_>) -> Option<
 
 /// Returns the device type (4.1.2.1), which a transitional device keeps in its subsystem identifier.
 fn kind(function: &mut Function<'_>) -> Option<u32> {
-    let modern = (function.identity() >> 16).checked_sub(0x1040);
+    let modern = (function.read(IDENTITY) >> 16).checked_sub(0x1040);
     let kind = modern.unwrap_or_else(|| function.read(SUBSYSTEM) >> 16);
     (kind != 0).then_some(kind)
 }
@@ -87,7 +81,8 @@ fn kind(function: &mut Function<'_>) -> Option<u32> {
 /// Walks the capabilities: lays a window over each register block, and finds MSI-X. `None` if what they say does not
 /// fit the function's memory ranges.
 fn read_capabilities(function: &mut Function<'_>, bars: &Bars) -> Option<(Device, Option<Msix>)> {
-    let mut device = Device { transport: transport::VIRTIO_PCI, ..Device::default() };
+    let kind = kind(function)?;
+    let mut device = Device { transport: transport::VIRTIO_PCI, kind, ..Device::default() };
     let mut msix = None;
     let has_list = function.read(COMMAND) & HAS_CAPABILITIES != 0;
     let mut next = if has_list { function.read(CAPABILITIES).to_le_bytes()[0] } else { 0 };
@@ -123,7 +118,7 @@ fn add_region(
     };
     let region = bars.part(bar, offset, u64::from(length))?;
     let pages = pages(&region);
-    if length > MAX_REGION || pages.start < range.start || range.end < pages.end {
+    if pages.start < range.start || range.end < pages.end {
         return None;
     }
     add_window(device, index, &region);

@@ -1,6 +1,6 @@
 //! One entry of a page table (SDM 3A 4.5), and what software keeps in it.
 
-use abi::{Access, PAGE_SIZE};
+use abi::{Access, PAGE_SIZE, address::LARGE_PAGE_SIZE};
 
 /// Present.
 pub(crate) const PRESENT: u64 = 1;
@@ -15,22 +15,19 @@ pub(crate) const LARGE: u64 = 1 << 7;
 /// Instruction fetches are refused.
 pub(crate) const NO_EXECUTE: u64 = 1 << 63;
 
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-const KIND_SHIFT: u32 = 9;
-const KIND: u64 = 3 << KIND_SHIFT;
+/// Kinds of memory, kept in the bits that the CPU leaves to software. No call changes the image, the stack at the start,
+/// the information pages, device windows.
+pub(crate) const FIXED: u64 = 0;
+/// Memory for devices: it may be unmapped, but keeps its access.
+pub(crate) const DMA: u64 = REMOVABLE;
+/// Anonymous memory.
+pub(crate) const ANONYMOUS: u64 = PROTECTABLE | REMOVABLE;
+/// Calls may change its access.
+pub(super) const PROTECTABLE: u64 = 1 << 9;
+/// Calls may unmap it, by which its frame becomes free.
+pub(super) const REMOVABLE: u64 = 1 << 10;
 
-/// Who mapped a page, kept in the bits that the CPU leaves to software: decides which calls may change it.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    /// The image, the stack at the start, the information pages, the nucleus: no call changes them.
-    Fixed = 0,
-    /// Anonymous memory.
-    Anonymous = 1,
-    /// Memory for devices: it may be unmapped, but keeps its access.
-    Dma = 2,
-    /// A device's window.
-    Window = 3,
-}
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// An entry. One that is not zero is taken, even if it is not present: a guard keeps its frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,9 +37,9 @@ impl Entry {
     /// Nothing.
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// Returns the entry of a page for ring 3.
-    pub(crate) fn user(frame: u64, access: Access, kind: Kind) -> Self {
-        Self(frame | (kind as u64) << KIND_SHIFT | rights(access))
+    /// Returns the entry of a page for ring 3. `flags`: of [`ANONYMOUS`], [`DMA`], [`UNCACHED`].
+    pub(crate) fn user(frame: u64, access: Access, flags: u64) -> Self {
+        Self(frame | flags | rights(access))
     }
 
     /// Returns the entry of a page for the nucleus alone. `flags`: of [`WRITABLE`], [`NO_EXECUTE`], [`UNCACHED`].
@@ -61,11 +58,6 @@ impl Entry {
         Self(self.0 & !(PRESENT | WRITABLE | USER | NO_EXECUTE) | rights(access))
     }
 
-    /// Returns the entry with `flags` added.
-    pub(crate) const fn with(self, flags: u64) -> Self {
-        Self(self.0 | flags)
-    }
-
     /// Tells whether all of `flags` are set.
     pub(crate) const fn has(self, flags: u64) -> bool {
         self.0 & flags == flags
@@ -76,9 +68,9 @@ impl Entry {
         self.0 & ADDRESS
     }
 
-    /// Tells whether the page was mapped as this kind.
-    pub(crate) fn is(self, kind: Kind) -> bool {
-        self != Self::EMPTY && self.0 & KIND == (kind as u64) << KIND_SHIFT
+    /// Returns the bytes of the page that it maps.
+    pub(crate) const fn size(self) -> u64 {
+        if self.has(LARGE) { LARGE_PAGE_SIZE as u64 } else { PAGE_SIZE as u64 }
     }
 
     /// Returns entry `index` of the page table that maps the same memory as this large page.

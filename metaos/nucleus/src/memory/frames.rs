@@ -11,8 +11,7 @@ const PAGE: u64 = PAGE_SIZE as u64;
 
 /// The frame table. A set bit means free.
 pub(crate) struct Frames {
-    /// Goes along when the frame table is seen at another address; it holds the same bits there.
-    pub(super) bitmap: &'static mut [u64],
+    bitmap: &'static mut [u64],
     /// How many frames are free.
     pub(crate) free: usize,
     next: usize,
@@ -55,9 +54,8 @@ impl Frames {
         if count == 0 || count > self.free {
             return None;
         }
-        let wrapped = self.end().min(self.next.saturating_add(count));
         let run = self.find(self.next..self.end(), count, alignment);
-        let run = run.or_else(|| self.find(0..wrapped, count, alignment))?;
+        let run = run.or_else(|| self.find(0..self.end(), count, alignment))?;
         let range = (run * PAGE_SIZE) as u64..((run + count) * PAGE_SIZE) as u64;
         self.reserve(&range);
         // A large run taken from the middle must not make later searches skip what is free below it.

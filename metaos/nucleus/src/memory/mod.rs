@@ -17,6 +17,6 @@ pub(crate) struct Memory {
     pub(crate) tables: tables::Tables,
     /// What the temporary window shows.
     shown: entry::Entry,
-    /// Highest physical address of this CPU (SDM 3A 4.1.4): more would set reserved bits of an entry.
-    highest_address: u64,
+    /// End of what the CPU can address.
+    physical_end: u64,
 }

@@ -4,14 +4,18 @@
 //! refused call leaves the address space as it was.
 
 use super::Memory;
-use super::entry::{Entry, Kind, LARGE};
-use super::tables::{LEVEL_LARGE, LEVEL_PAGE, Slot};
+use super::entry::{DMA, Entry, LARGE, PROTECTABLE, REMOVABLE};
+use super::tables::Slot;
 use crate::privileged::flush_page;
 use abi::layout::{LOWEST, USER_END};
 use abi::{Access, Error, PAGE_SIZE, address::LARGE_PAGE_SIZE};
+use core::iter;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const LARGE_PAGE: u64 = LARGE_PAGE_SIZE as u64;
+
+/// What becomes of a call that changes the address space.
+type Outcome = Result<(), Error>;
 
 /// A checked range of whole pages that ring 3 may map.
 #[derive(Clone, Copy)]
@@ -56,22 +60,17 @@ pub(crate) fn check_access(bits: u64) -> Result<Access, Error> {
 }
 
 impl Memory {
-    /// Maps zeroed memory at `range`.
+    /// Maps zeroed memory of a kind at `range`.
     ///
     /// # Errors
     ///
     /// [`Error::AlreadyMapped`], [`Error::OutOfMemory`], [`Error::OutOfTables`].
-    pub(crate) fn map(&mut self, range: UserRange, access: Access, kind: Kind) -> Result<(), Error> {
-        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
+    pub(crate) fn map(&mut self, range: UserRange, access: Access, kind: u64) -> Outcome {
         if range.length() / PAGE > self.frames.free as u64 {
             return Err(Error::OutOfMemory);
         }
-        let mut address = range.start;
-        while address < range.end {
-            let entry = Entry::user(0, access, kind);
-            address += self.map_next(address, range.end, entry).inspect_err(|_| self.discard(range))?;
-        }
-        Ok(())
+        let entry = Entry::user(0, access, kind);
+        self.fill(range, |memory, address| memory.take_page(address, range.end, entry))
     }
 
     /// Maps zeroed, contiguous memory at `range` and returns its physical address, a multiple of `alignment` bytes.
@@ -83,9 +82,8 @@ impl Memory {
         if !alignment.is_power_of_two() {
             return Err(Error::Misaligned);
         }
-        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
         let run = self.take_run(range.length(), alignment).ok_or(Error::OutOfMemory)?;
-        let entry = Entry::user(run, Access::READ_WRITE, Kind::Dma);
+        let entry = Entry::user(run, Access::READ_WRITE, DMA);
         self.map_frames(range, entry).inspect_err(|_| self.frames.release(run..run + range.length()))?;
         Ok(run)
     }
@@ -95,13 +93,8 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::AlreadyMapped`], [`Error::OutOfTables`]. The frames stay the caller's.
-    pub(crate) fn map_frames(&mut self, range: UserRange, entry: Entry) -> Result<(), Error> {
-        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
-        for offset in (0..range.length()).step_by(PAGE_SIZE) {
-            let outcome = self.set(range.start + offset, LEVEL_PAGE, Entry(entry.0 + offset));
-            outcome.inspect_err(|_| self.for_each(range, Self::empty))?;
-        }
-        Ok(())
+    pub(crate) fn map_frames(&mut self, range: UserRange, entry: Entry) -> Outcome {
+        self.fill(range, |_, address| Some(Entry(entry.0 + (address - range.start))))
     }
 
     /// Changes the access of anonymous memory.
@@ -109,11 +102,11 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::NotMapped`] if any page is not anonymous memory; [`Error::OutOfTables`].
-    pub(crate) fn protect(&mut self, range: UserRange, access: Access) -> Result<(), Error> {
-        self.expect(range, Error::NotMapped, |entry| entry.is(Kind::Anonymous))?;
+    pub(crate) fn protect(&mut self, range: UserRange, access: Access) -> Outcome {
+        self.expect(range, Error::NotMapped, |entry| entry.has(PROTECTABLE))?;
         self.split_ends(range)?;
-        self.for_each(range, |memory, address, slot| {
-            memory.replace(address, slot, memory.tables.read(slot).with_access(access));
+        self.for_each(range, |memory, _, slot| {
+            memory.tables.write(slot, memory.tables.read(slot).with_access(access));
         });
         Ok(())
     }
@@ -123,29 +116,43 @@ impl Memory {
     /// # Errors
     ///
     /// [`Error::NotMapped`] if any page is of another kind; [`Error::OutOfTables`].
-    pub(crate) fn unmap(&mut self, range: UserRange) -> Result<(), Error> {
-        self.expect(range, Error::NotMapped, |entry| entry.is(Kind::Anonymous) || entry.is(Kind::Dma))?;
+    pub(crate) fn unmap(&mut self, range: UserRange) -> Outcome {
+        self.expect(range, Error::NotMapped, |entry| entry.has(REMOVABLE))?;
         self.split_ends(range)?;
         self.discard(range);
         Ok(())
     }
 
-    /// Maps a large page at `address` if it fits in before `end` and there is one, else a small one; `entry` lacks only
-    /// the frame. Returns its size.
-    fn map_next(&mut self, address: u64, end: u64, entry: Entry) -> Result<u64, Error> {
-        let is_large = address.is_multiple_of(LARGE_PAGE) && end - address >= LARGE_PAGE;
-        let large = is_large.then(|| self.take_run(LARGE_PAGE, LARGE_PAGE)).flatten();
-        let small = || self.take_run(PAGE, PAGE).map(|frame| (PAGE, LEVEL_PAGE, frame));
-        let page = large.map(|run| (LARGE_PAGE, LEVEL_LARGE, run | LARGE)).or_else(small);
-        let (size, level, flags) = page.ok_or(Error::OutOfMemory)?;
-        let entry = entry.with(flags);
-        let outcome = self.set(address, level, entry);
-        outcome.inspect_err(|_| self.frames.release(entry.frame()..entry.frame() + size)).map(|()| size)
+    /// Fills an empty range with the entry that `next` gives for each address; empties it again should tables or, when
+    /// it gives none, memory run out.
+    fn fill(&mut self, range: UserRange, next: impl Fn(&mut Self, u64) -> Option<Entry>) -> Outcome {
+        self.expect(range, Error::AlreadyMapped, |entry| entry == Entry::EMPTY)?;
+        let mut address = range.start;
+        while address < range.end {
+            let entry = next(self, address).ok_or(Error::OutOfMemory);
+            let size = entry.and_then(|entry| self.set(address, entry));
+            address += size.inspect_err(|_| self.discard(range))?;
+        }
+        Ok(())
     }
 
-    /// Writes an entry. The CPU forgets what was made on the way to one that could not be.
-    fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
-        self.tables.set(address, level, entry).inspect_err(|_| flush_page(address))
+    /// Writes an entry and returns how many bytes it decides about. If it cannot be, its frame goes back, and the CPU
+    /// forgets what was made on the way to it.
+    fn set(&mut self, address: u64, entry: Entry) -> Result<u64, Error> {
+        let outcome = self.tables.set(address, entry).map(|()| entry.size());
+        outcome.inspect_err(|_| {
+            self.give_back(entry);
+            flush_page(address);
+        })
+    }
+
+    /// Takes zeroed memory for `address`: a large page if it fits in before `end` and there is one, else a small one.
+    /// `entry` lacks only the frame.
+    fn take_page(&mut self, address: u64, end: u64, entry: Entry) -> Option<Entry> {
+        let is_large = address.is_multiple_of(LARGE_PAGE) && end - address >= LARGE_PAGE;
+        let large = is_large.then(|| self.take_run(LARGE_PAGE, LARGE_PAGE)).flatten();
+        let page = large.map(|run| run | LARGE).or_else(|| self.take_run(PAGE, PAGE))?;
+        Some(Entry(entry.0 | page))
     }
 
     /// Takes zeroed, contiguous memory.
@@ -155,27 +162,23 @@ impl Memory {
         Some(run)
     }
 
-    /// Unmaps whatever is mapped in `range` and frees it. Large pages must lie wholly inside.
+    fn give_back(&mut self, entry: Entry) {
+        if entry.has(REMOVABLE) {
+            self.frames.release(entry.frame()..entry.frame() + entry.size());
+        }
+    }
+
+    /// Unmaps whatever is mapped in `range` and frees what calls may free. Large pages must lie wholly inside.
     fn discard(&mut self, range: UserRange) {
         self.for_each(range, |memory, address, slot| {
-            let frame = memory.tables.read(slot).frame();
-            memory.empty(address, slot);
-            memory.frames.release(frame..frame + size(slot));
+            let entry = memory.tables.read(slot);
+            memory.tables.clear(address, slot);
+            memory.give_back(entry);
         });
     }
 
-    fn empty(&mut self, address: u64, slot: Slot) {
-        self.tables.clear(address, slot);
-        flush_page(address);
-    }
-
-    fn replace(&mut self, address: u64, slot: Slot, entry: Entry) {
-        self.tables.write(slot, entry);
-        flush_page(address);
-    }
-
     /// Splits the large pages that lie over an end of `range`.
-    fn split_ends(&mut self, range: UserRange) -> Result<(), Error> {
+    fn split_ends(&mut self, range: UserRange) -> Outcome {
         for edge in [range.start, range.end].into_iter().filter(|edge| !edge.is_multiple_of(LARGE_PAGE)) {
             self.tables.split(edge)?;
             flush_page(edge);
@@ -183,22 +186,19 @@ impl Memory {
         Ok(())
     }
 
-    fn expect(&self, range: UserRange, error: Error, is_fit: impl Fn(Entry) -> bool) -> Result<(), Error> {
+    fn expect(&self, range: UserRange, error: Error, is_fit: impl Fn(Entry) -> bool) -> Outcome {
         let mut rest = range;
-        while let Some((_, slot)) = self.next_slot(&mut rest) {
-            if !is_fit(self.tables.read(slot)) {
-                return Err(error);
-            }
-        }
-        Ok(())
+        let mut slots = iter::from_fn(|| self.next_slot(&mut rest));
+        slots.all(|(_, slot)| is_fit(self.tables.read(slot))).then_some(()).ok_or(error)
     }
 
-    /// Calls `act` with address and slot of every entry in `range` that is taken.
+    /// Calls `act` with address and slot of every entry in `range` that is taken; the CPU forgets what stood there.
     fn for_each(&mut self, range: UserRange, mut act: impl FnMut(&mut Self, u64, Slot)) {
         let mut rest = range;
         while let Some((address, slot)) = self.next_slot(&mut rest) {
             if self.tables.read(slot) != Entry::EMPTY {
                 act(self, address, slot);
+                flush_page(address);
             }
         }
     }
@@ -208,13 +208,8 @@ impl Memory {
         let address = rest.start;
         (address < rest.end).then(|| {
             let slot = self.tables.find(address);
-            rest.start = (address & !(size(slot) - 1)) + size(slot);
+            rest.start = (address & !(slot.size() - 1)) + slot.size();
             (address, slot)
         })
     }
-}
-
-/// Returns how many bytes an entry in `slot` decides about.
-const fn size(slot: Slot) -> u64 {
-    PAGE << (9 * slot.level)
 }

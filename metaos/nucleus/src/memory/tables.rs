@@ -1,7 +1,7 @@
 //! Page tables: four levels, 4 KiB and 2 MiB pages (SDM 3A 4.5).
 //!
 //! All table frames come from one contiguous pool that is reserved at boot, so the nucleus reaches each of them
-//! through a fixed window of its own and needs no map of all memory; no other frame is ever a page table.
+//! at a fixed distance from its physical address and needs no map of all memory; no other frame is ever a page table.
 
 use super::entry::{Entry, LARGE, PRESENT};
 use abi::{Error, PAGE_SIZE};
@@ -9,22 +9,23 @@ use core::{ops::Range, ptr};
 
 const ENTRIES: usize = 512;
 /// Level of a page-table entry for a 4 KiB page; each level up covers 512 times as much.
-pub(super) const LEVEL_PAGE: u32 = 0;
+const LEVEL_PAGE: u32 = 0;
 /// Level of an entry for a 2 MiB page.
-pub(super) const LEVEL_LARGE: u32 = 1;
+const LEVEL_LARGE: u32 = 1;
 const LEVEL_ROOT: u32 = 3;
 
 /// The pool of table frames and the one root.
 pub(crate) struct Tables {
     /// Physical addresses of the pool.
     pool: Range<u64>,
-    /// Where the nucleus sees the pool now.
-    view: u64,
+    /// How far above its physical address the nucleus sees a table.
+    offset: u64,
     /// First frame of the pool that was never used.
     unused: u64,
     /// Heads a list of tables that were given back, linked by their first entry; 0: none.
     free: u64,
-    root: u64,
+    /// Physical address of the root table.
+    pub(super) root: u64,
 }
 
 /// Where an entry stands.
@@ -32,34 +33,26 @@ pub(crate) struct Tables {
 pub(super) struct Slot {
     table: u64,
     position: usize,
-    pub(super) level: u32,
+    level: u32,
+}
+
+impl Slot {
+    /// Returns how many bytes an entry here decides about.
+    pub(super) const fn size(self) -> u64 {
+        (PAGE_SIZE as u64) << (9 * self.level)
+    }
 }
 
 impl Tables {
-    /// Makes an empty address space from the frames of `pool` (two at least), which the nucleus sees at `view` for
-    /// now.
+    /// Makes an empty address space from the frames of `pool` (two at least), which the nucleus sees `offset` further up.
     ///
     /// # Safety
     ///
-    /// The frames are ours alone, and mapped writable at `view` as long as [`Self::move_to`] does not say otherwise.
-    pub(crate) unsafe fn new(pool: Range<u64>, view: u64) -> Self {
-        let mut tables = Self { unused: pool.start, pool, view, free: 0, root: 0 };
+    /// The frames are ours alone, and mapped writable there for good.
+    pub(crate) unsafe fn new(pool: Range<u64>, offset: u64) -> Self {
+        let mut tables = Self { unused: pool.start, pool, offset, free: 0, root: 0 };
         tables.root = tables.allocate().expect("a pool has more than one frame");
         tables
-    }
-
-    /// Says that the pool is now seen at `view`.
-    ///
-    /// # Safety
-    ///
-    /// The pool is mapped writable there, for good.
-    pub(crate) unsafe fn move_to(&mut self, view: u64) {
-        self.view = view;
-    }
-
-    /// Returns the physical address of the root table.
-    pub(crate) const fn root(&self) -> u64 {
-        self.root
     }
 
     /// Returns the entry that decides about `address`; an empty one where a table is missing.
@@ -84,22 +77,21 @@ impl Tables {
         }
     }
 
-    /// Writes the entry of `address` at `level`, making the tables above it as needed.
+    /// Writes the entry of `address`, making the tables above it as needed.
     ///
     /// # Errors
     ///
     /// [`Error::OutOfTables`], as for [`Self::clear`]; [`Error::AlreadyMapped`] if a large page stands where a table
     /// would have to, or a table where a large page would have to.
-    pub(super) fn set(&mut self, address: u64, level: u32, entry: Entry) -> Result<(), Error> {
+    pub(super) fn set(&mut self, address: u64, entry: Entry) -> Result<(), Error> {
+        let level = if entry.has(LARGE) { LEVEL_LARGE } else { LEVEL_PAGE };
         let mut slot = self.walk(address, level);
         while slot.level > level {
             if self.read(slot) != Entry::EMPTY {
                 return Err(Error::AlreadyMapped);
             }
-            let Some(table) = self.allocate() else {
-                self.clear(address, slot);
-                return Err(Error::OutOfTables);
-            };
+            let table = self.allocate().ok_or(Error::OutOfTables);
+            let table = table.inspect_err(|_| self.clear(address, slot))?;
             self.write(slot, Entry::table(table, address));
             slot = self.walk(address, level);
         }
@@ -117,9 +109,8 @@ impl Tables {
         self.write(slot, Entry::EMPTY);
         // The next entries come first: ranges are emptied upwards.
         let mut others = (1..ENTRIES).map(|distance| (slot.position + distance) % ENTRIES);
-        if slot.level == LEVEL_ROOT
-            || others.any(|position| self.read(Slot { position, ..slot }) != Entry::EMPTY)
-        {
+        let is_in_use = others.any(|position| self.read(Slot { position, ..slot }) != Entry::EMPTY);
+        if slot.level == LEVEL_ROOT || is_in_use {
             return;
         }
         self.clear(address, self.walk(address, slot.level + 1));
@@ -147,7 +138,7 @@ impl Tables {
 
     /// Reads an entry.
     pub(super) fn read(&self, slot: Slot) -> Entry {
-        // SAFETY: `at` points into the pool, mapped by the promise of `new` and `move_to`. Volatile, because the
+        // SAFETY: `at` points into the pool, mapped by the promise of `new`. Volatile, because the
         // CPU sets accessed and dirty bits behind the compiler's back.
         Entry(unsafe { ptr::read_volatile(self.at(slot)) })
     }
@@ -179,7 +170,7 @@ impl Tables {
 
     fn at(&self, slot: Slot) -> *mut u64 {
         assert!(self.pool.contains(&slot.table), "a table outside the pool");
-        let table = self.view + (slot.table - self.pool.start);
+        let table = slot.table.wrapping_add(self.offset);
         ptr::with_exposed_provenance_mut(table as usize + slot.position * size_of::<u64>())
     }
 }
@@ -192,28 +183,34 @@ const fn slot(table: u64, address: u64, level: u32) -> Slot {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::entry::Kind;
+    use super::super::entry::ANONYMOUS;
     use super::*;
     use abi::Access;
     use std::alloc::{Layout, alloc_zeroed};
     use std::vec::Vec;
+
+    const POOL: u64 = 0x10_0000;
 
     fn tables(frames: usize) -> Tables {
         let layout = Layout::from_size_align(frames * PAGE_SIZE, PAGE_SIZE).unwrap();
         // SAFETY: the layout is not empty.
         let view = unsafe { alloc_zeroed(layout) }.expose_provenance() as u64;
         // SAFETY: the frames were allocated for this test alone and are leaked; physical addresses are made up.
-        unsafe { Tables::new(0x10_0000..0x10_0000 + (frames * PAGE_SIZE) as u64, view) }
+        unsafe { Tables::new(POOL..POOL + (frames * PAGE_SIZE) as u64, view.wrapping_sub(POOL)) }
     }
 
     fn page(frame: u64) -> Entry {
-        Entry::user(frame, Access::READ_WRITE, Kind::Anonymous)
+        Entry::user(frame, Access::READ_WRITE, ANONYMOUS)
+    }
+
+    fn large(frame: u64) -> Entry {
+        page(frame | LARGE)
     }
 
     #[test]
     fn a_page_that_was_set_is_found() {
         let mut tables = tables(8);
-        tables.set(0x7000_0000_1000, LEVEL_PAGE, page(0x5000)).unwrap();
+        tables.set(0x7000_0000_1000, page(0x5000)).unwrap();
         let walk = |address| (tables.entry(address), tables.find(address).level);
         assert_eq!(walk(0x7000_0000_1fff), (page(0x5000), LEVEL_PAGE));
         assert_eq!(walk(0x7000_0000_2000), (Entry::EMPTY, LEVEL_PAGE));
@@ -223,7 +220,7 @@ mod tests {
     #[test]
     fn a_large_page_splits_into_the_same_memory() {
         let mut tables = tables(8);
-        tables.set(0x7000_0020_0000, LEVEL_LARGE, page(0x60_0000).with(LARGE)).unwrap();
+        tables.set(0x7000_0020_0000, large(0x60_0000)).unwrap();
         tables.split(0x7000_0020_3000).unwrap();
         assert_eq!(tables.entry(0x7000_0020_3000), page(0x60_3000));
         assert_eq!(tables.entry(0x7000_003f_f000), page(0x7f_f000));
@@ -233,11 +230,11 @@ mod tests {
     #[test]
     fn an_empty_table_gives_way_to_a_large_page() {
         let (mut tables, address) = (tables(5), 0x7000_0000_0000);
-        let large = page(0x60_0000).with(LARGE);
-        tables.set(address, LEVEL_PAGE, page(0x5000)).unwrap();
-        assert_eq!(tables.set(address, LEVEL_LARGE, large), Err(Error::AlreadyMapped));
+        let large = large(0x60_0000);
+        tables.set(address, page(0x5000)).unwrap();
+        assert_eq!(tables.set(address, large), Err(Error::AlreadyMapped));
         tables.clear(address, tables.find(address));
-        tables.set(address, LEVEL_LARGE, large).unwrap();
+        tables.set(address, large).unwrap();
         assert_eq!(tables.entry(address), large);
     }
 
@@ -246,7 +243,7 @@ mod tests {
         let mut tables = tables(12);
         let mut count_and_clear = |start: u64| {
             let addresses = (start..).step_by(2 << 20);
-            let full = |address: &u64| tables.set(*address, LEVEL_PAGE, page(0x5000)) == Ok(());
+            let full = |address: &u64| tables.set(*address, page(0x5000)) == Ok(());
             let pages: Vec<u64> = addresses.take_while(full).collect();
             pages.iter().for_each(|address| tables.clear(*address, tables.find(*address)));
             pages.len()
@@ -262,24 +259,24 @@ mod tests {
     fn a_table_stays_while_a_page_is_in_it() {
         let mut tables = tables(4);
         for address in [0x7000_0000_0000, 0x7000_001f_f000] {
-            tables.set(address, LEVEL_PAGE, page(0x5000)).unwrap();
+            tables.set(address, page(0x5000)).unwrap();
         }
         tables.clear(0x7000_001f_f000, tables.find(0x7000_001f_f000));
         assert_eq!(tables.entry(0x7000_0000_0000), page(0x5000));
-        tables.set(0x7000_0000_1000, LEVEL_PAGE, page(0x6000)).unwrap();
+        tables.set(0x7000_0000_1000, page(0x6000)).unwrap();
     }
 
     #[test]
     fn a_page_for_which_tables_run_out_keeps_none() {
         let mut tables = tables(5);
-        tables.set(0x7000_0000_0000, LEVEL_PAGE, page(0x5000)).unwrap();
-        assert_eq!(tables.set(0x1_0000, LEVEL_PAGE, page(0x5000)), Err(Error::OutOfTables));
-        tables.set(0x7000_0020_0000, LEVEL_PAGE, page(0x5000)).unwrap();
+        tables.set(0x7000_0000_0000, page(0x5000)).unwrap();
+        assert_eq!(tables.set(0x1_0000, page(0x5000)), Err(Error::OutOfTables));
+        tables.set(0x7000_0020_0000, page(0x5000)).unwrap();
     }
 
     #[test]
     fn the_pool_has_an_end() {
         let mut tables = tables(3);
-        assert_eq!(tables.set(0x1000, LEVEL_PAGE, page(0x5000)), Err(Error::OutOfTables));
+        assert_eq!(tables.set(0x1000, page(0x5000)), Err(Error::OutOfTables));
     }
 }

@@ -3,9 +3,9 @@
 //! It shows memory only while that is being zeroed, so that no frame which ring 3 makes executable later can be written
 //! through it.
 
+use super::Memory;
 use super::entry::{Entry, NO_EXECUTE, UNCACHED, WRITABLE};
-use super::{Memory, tables::LEVEL_PAGE};
-use crate::{devices::bus::Physical, layout::WINDOW, privileged};
+use crate::{devices::hardware::Hardware, layout::WINDOW, privileged};
 use abi::{PAGE_SIZE, PhysAddr};
 use core::{mem, ptr};
 
@@ -23,7 +23,7 @@ impl Memory {
     fn show(&mut self, entry: Entry) {
         let before = mem::replace(&mut self.shown, entry);
         if before != entry {
-            self.tables.set(WINDOW, LEVEL_PAGE, entry).expect("the window's tables were made at boot");
+            self.tables.set(WINDOW, entry).expect("the window's tables were made at boot");
         }
         // The CPU remembers no entry that was not present (SDM 3A 4.10.2.3).
         if before != entry && before != Entry::EMPTY {
@@ -33,7 +33,7 @@ impl Memory {
 
     /// Returns where the integer at `at` is seen, uncached; `None` if the CPU has no such address, or it is misaligned.
     fn reach<T>(&mut self, at: PhysAddr) -> Option<*mut T> {
-        if at.0 > self.highest_address || !at.is_aligned(size_of::<T>() as u64) {
+        if at.0 >= self.physical_end || !at.is_aligned(size_of::<T>() as u64) {
             return None;
         }
         self.show(Entry::supervisor(at.page_start().0, WRITABLE | NO_EXECUTE | UNCACHED));
@@ -48,7 +48,7 @@ impl Memory {
     }
 }
 
-impl Physical for Memory {
+impl Hardware for Memory {
     fn read_u32(&mut self, at: PhysAddr) -> u32 {
         // SAFETY: the window shows the frame; the address is aligned, so the integer lies in one page. Volatile, since
         // devices change it.
@@ -61,5 +61,12 @@ impl Physical for Memory {
 
     fn write_u32(&mut self, at: PhysAddr, value: u32) {
         self.write(at, value);
+    }
+    fn read_port(&mut self, port: u16) -> u32 {
+        privileged::port_read(port)
+    }
+
+    fn write_port(&mut self, port: u16, value: u32) {
+        privileged::port_write(port, value);
     }
 }

@@ -16,9 +16,10 @@
 //! interrupts off. A call from the gate goes to [`dispatch`] and back by SYSRET; one from anywhere else
 //! takes the way of a trap.
 
-use super::{FloatingPoint, TrapFrame, VECTOR_SYSCALL, handle};
+use super::{FloatingPoint, TrapFrame, handle};
 use crate::calls::dispatch;
 use crate::cpu::{USER_CODE, USER_DATA};
+use abi::upcall::VECTOR_SYSCALL;
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

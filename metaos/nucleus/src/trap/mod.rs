@@ -9,13 +9,11 @@ mod entry;
 pub(crate) use entry::{prepare_calls, resume, syscall_entry_address};
 
 use crate::cpu::{KERNEL_CODE, Stack, USER_CODE, USER_DATA};
-use crate::{apic, devices::FIRST_EVENT_VECTOR, privileged, report, serial, state, upcall};
+use crate::{apic, devices::FIRST_EVENT_VECTOR, privileged, report::Crash, serial, state, upcall};
 use abi::control::CrashKind;
-use abi::info::{EVENT_CONSOLE, EVENT_STOP, EVENTS};
-use abi::upcall::{Registers, UpcallKind};
+use abi::info::{EVENT_STOP, EVENTS};
+use abi::upcall::{Registers, UpcallKind, VECTOR_SYSCALL};
 
-/// Vector by which a frame of the SYSCALL instruction is known; no interrupt has it.
-pub(crate) const VECTOR_SYSCALL: u64 = 0x100;
 /// Vector of the timer.
 pub(crate) const VECTOR_TIMER: u64 = 0x30;
 /// Vector of spurious APIC interrupts.
@@ -61,6 +59,11 @@ impl TrapFrame {
     pub(crate) const fn is_from_ring_3(&self) -> bool {
         self.cs & 3 == 3
     }
+
+    /// Returns the address of a page fault, else 0. The CPU keeps it meanwhile: no other is survived.
+    pub(crate) fn fault_address(&self) -> u64 {
+        if self.vector == VECTOR_PAGE_FAULT { privileged::fault_address() } else { 0 }
+    }
 }
 
 /// Makes the interrupt descriptor table: every vector on a stack of its own kind (precompiled code uses the red zone,
@@ -88,14 +91,17 @@ const fn stack_of(vector: u64) -> Stack {
 /// Handles a trap. `frame` and `floating_point` are what was interrupted; what stands there afterwards is resumed.
 extern "C" fn handle(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
     match frame.vector {
-        VECTOR_SYSCALL => upcall::enter(UpcallKind::ForeignSyscall, frame, floating_point, 0),
+        VECTOR_SYSCALL => upcall::enter(UpcallKind::ForeignSyscall, frame, floating_point),
         0..=LAST_EXCEPTION => exception(frame, floating_point),
         VECTOR_TIMER => {
             apic::end_of_interrupt();
             upcall::tick(frame, floating_point);
         }
         event @ FIRST_EVENT..=LAST_EVENT => {
-            device((event - FIRST_EVENT) as usize);
+            match (event - FIRST_EVENT) as usize {
+                EVENT_STOP => serial::receive_control(),
+                event => state::count_event(event),
+            }
             apic::end_of_interrupt();
         }
         // Spurious interrupts of the APIC or the legacy controller are not acknowledged (SDM 3A 11.9).
@@ -104,21 +110,11 @@ extern "C" fn handle(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
 }
 
 fn exception(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
-    let address = if frame.vector == VECTOR_PAGE_FAULT { privileged::fault_address() } else { 0 };
     if !frame.is_from_ring_3() {
-        report::nucleus_fault(frame, address);
+        Crash::new(CrashKind::NucleusFault, frame, "").send_from_ring_0();
     }
     if matches!(frame.vector, VECTOR_NON_MASKABLE | VECTOR_MACHINE_CHECK) {
-        report::guest_crash(CrashKind::Fault, frame, address, "the hardware reported an error");
+        Crash::new(CrashKind::Fault, frame, "the hardware reported an error").send_from_ring_3();
     }
-    upcall::enter(UpcallKind::Fault, frame, floating_point, address);
-}
-
-/// Turns a device's interrupt into a count.
-fn device(event: usize) {
-    match event {
-        EVENT_CONSOLE => serial::receive_console(),
-        EVENT_STOP => serial::receive_control(),
-        _ => state::count_event(event),
-    }
+    upcall::enter(UpcallKind::Fault, frame, floating_point);
 }

@@ -30,7 +30,7 @@ static INFO: InfoPage = InfoPage {
     version: AtomicU64::new(abi::VERSION as u64),
     tsc_at_boot: AtomicU64::new(0),
     tsc_multiplier: AtomicU64::new(1 << 31),
-    wall_at_boot_ns: AtomicU64::new(0),
+    real_time_clock: AtomicU64::new(u64::MAX),
     events_total: AtomicU64::new(0),
     events: [const { AtomicU64::new(0) }; abi::info::EVENTS],
 };

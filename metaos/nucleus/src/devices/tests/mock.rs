@@ -1,4 +1,4 @@
-//! A made-up machine for the tests: memory, configuration space, I/O APICs, a clock.
+//! A made-up machine for the tests: memory, configuration space, I/O APICs.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -7,7 +7,7 @@
 
 extern crate std;
 
-use crate::devices::bus::{Physical, Ports};
+use crate::devices::hardware::Hardware;
 use abi::PhysAddr;
 use core::cell::RefCell;
 use core::ops::Range;
@@ -127,10 +127,8 @@ pub(super) struct Machine {
     pub(super) has_ports: bool,
     pub(super) ecam: Option<Range<u64>>,
     pub(super) io_apics: BTreeMap<u64, Vec<u32>>,
-    pub(super) clock: BTreeMap<u8, u8>,
     pub(super) io_apic_index: usize,
     pub(super) selector: u32,
-    pub(super) clock_index: u8,
 }
 
 impl Machine {
@@ -156,28 +154,6 @@ impl Machine {
         u32::from_le_bytes([0, 1, 2, 3].map(|byte| self.memory.get(&(at + byte)).copied().unwrap_or(0xff)))
     }
 
-    /// Puts a table there, with its length and a right checksum.
-    pub(super) fn table(&mut self, at: u64, signature: &[u8; 4], body: &[u8]) {
-        let mut table = signature.to_vec();
-        table.extend((36 + body.len() as u32).to_le_bytes());
-        table.resize(36, 0);
-        table.extend(body);
-        let sum = table.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        table[9] = sum.wrapping_neg();
-        self.store(at, &table);
-    }
-
-    /// Puts a root pointer of ACPI 1.0 there, with a table of tables at `at + 0x100`.
-    pub(super) fn root(&mut self, at: u64, tables: &[u32]) {
-        let mut pointer = b"RSD PTR \0metaos\0".to_vec();
-        pointer.extend((at as u32 + 0x100).to_le_bytes());
-        let sum = pointer.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        pointer[8] = sum.wrapping_neg();
-        self.store(at, &pointer);
-        let body: Vec<u8> = tables.iter().flat_map(|table| table.to_le_bytes()).collect();
-        self.table(at + 0x100, b"RSDT", &body);
-    }
-
     pub(super) fn transport(&mut self, at: u64, version: u32, kind: u32) {
         self.store(at, b"virt");
         self.store(at + 4, &version.to_le_bytes());
@@ -197,11 +173,11 @@ impl Machine {
     }
 }
 
-/// The machine as seen through one of the traits; both views share it.
+/// The machine as discovery sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a>(pub(super) &'a RefCell<Machine>);
 
-impl Physical for View<'_> {
+impl Hardware for View<'_> {
     fn read_u32(&mut self, at: PhysAddr) -> u32 {
         assert_eq!(at.0 % 4, 0, "accesses are aligned");
         let mut machine = self.0.borrow_mut();
@@ -237,16 +213,8 @@ impl Physical for View<'_> {
             machine.store(at.0, &value.to_le_bytes());
         }
     }
-}
 
-impl Ports for View<'_> {
-    fn read_u8(&mut self, port: u16) -> u8 {
-        let machine = self.0.borrow();
-        let value = if port == 0x71 { machine.clock.get(&machine.clock_index) } else { None };
-        value.copied().unwrap_or(0xff)
-    }
-
-    fn read_u32(&mut self, port: u16) -> u32 {
+    fn read_port(&mut self, port: u16) -> u32 {
         let mut machine = self.0.borrow_mut();
         let selector = machine.selector;
         match port {
@@ -256,13 +224,7 @@ impl Ports for View<'_> {
         }
     }
 
-    fn write_u8(&mut self, port: u16, value: u8) {
-        if port == 0x70 {
-            self.0.borrow_mut().clock_index = value;
-        }
-    }
-
-    fn write_u32(&mut self, port: u16, value: u32) {
+    fn write_port(&mut self, port: u16, value: u32) {
         let mut machine = self.0.borrow_mut();
         let selector = machine.selector;
         match port {
