@@ -30,6 +30,22 @@ pub struct UserNetwork {
     pub gateway: Option<Ipv4Addr>,
 }
 
+impl UserNetwork {
+    /// Checks that QEMU can play this network.
+    ///
+    /// # Errors
+    ///
+    /// The gateway is no other host of the guest's own network.
+    pub fn check(&self) -> Result<(), NetworkError> {
+        match (self.address, self.gateway) {
+            (Some(address), Some(gateway)) if !address.is_neighbour(gateway) => {
+                Err(NetworkError::GatewayElsewhere { gateway, address })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// An address with the length of its network's prefix, as in `10.0.2.15/24`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Address {
@@ -45,6 +61,13 @@ impl Address {
     pub fn network(self) -> Ipv4Addr {
         let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
         Ipv4Addr::from(u32::from(self.ip) & mask)
+    }
+
+    /// Tells whether `other` is another host of the same network, not the network itself.
+    #[must_use]
+    pub fn is_neighbour(self, other: Ipv4Addr) -> bool {
+        let network = self.network();
+        other != self.ip && other != network && Self { ip: other, ..self }.network() == network
     }
 }
 
@@ -138,6 +161,14 @@ pub enum NetworkError {
     /// A network does not read as one.
     #[error("`{0}` is not a network; choose user, none or tap=INTERFACE")]
     BadNetwork(String),
+    /// A gateway that the guest cannot reach.
+    #[error("{gateway} is no other host of the network of {address}; choose a --gateway that lies in it")]
+    GatewayElsewhere {
+        /// The gateway asked for.
+        gateway: Ipv4Addr,
+        /// The guest's own address.
+        address: Address,
+    },
     /// A port on the host cannot be had.
     #[error(
         "{protocol} port {port} of {address} cannot be published: {cause}; choose another host port with -p",
@@ -240,6 +271,25 @@ mod tests {
         let message = Forward::tcp(port, 80).with_free_port().unwrap_err().to_string();
         assert!(message.contains(&format!("tcp port {port} of 127.0.0.1")), "{message}");
         assert_ne!(Forward::tcp(0, 80).with_free_port().unwrap().host_port, 0);
+    }
+
+    #[test]
+    fn a_gateway_that_the_guest_cannot_reach_is_named() {
+        let check = |gateway: &str| {
+            let (address, gateway) = ("10.1.2.3/24".parse().ok(), gateway.parse().ok());
+            UserNetwork { address, gateway, ..UserNetwork::default() }
+                .check()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check("10.1.2.1"), Ok(()));
+        for gateway in ["10.1.3.1", "10.1.2.0", "10.1.2.3"] {
+            let message = check(gateway).unwrap_err();
+            assert!(
+                message.starts_with(&format!("{gateway} is no other host of the network of 10.1.2.3/24;")),
+                "{message}"
+            );
+        }
+        assert_eq!(UserNetwork::default().check(), Ok(()));
     }
 
     #[test]

@@ -66,12 +66,22 @@ pub struct Outgoing<'a>(&'a mut UnixStream);
 /// The machine does not start.
 #[must_use]
 pub fn start(mut config: MachineConfig) -> (Machine, Cable) {
+    let line = std::mem::replace(&mut config.command_line, CommandLine::new());
+    config.command_line = line.option("net.ip", GUEST).option("net.gw", HOST);
+    plug_in(config)
+}
+
+/// Starts `config` with its network card on a cable and its command line as it stands.
+///
+/// # Panics
+///
+/// The machine does not start.
+#[must_use]
+pub fn plug_in(mut config: MachineConfig) -> (Machine, Cable) {
     let directory = TempDir::new().expect("the host has a directory for temporary files");
     let path: PathBuf = directory.path().join("cable");
     let listener = UnixListener::bind(&path).expect("a fresh directory takes a socket");
     config.network = Network::Stream(path);
-    let line = std::mem::replace(&mut config.command_line, CommandLine::new());
-    config.command_line = line.option("net.ip", GUEST).option("net.gw", HOST);
     let machine = Machine::start(&config).unwrap_or_else(|error| panic!("{error}"));
     (machine, Cable::new(accept(&listener)))
 }

@@ -26,6 +26,17 @@ pub struct Ends {
 }
 
 impl Ends {
+    /// Returns the way back.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self {
+            source: self.destination,
+            source_ip: self.destination_ip,
+            destination: self.source,
+            destination_ip: self.source_ip,
+        }
+    }
+
     /// Returns the question which hardware address the receiver has.
     #[must_use]
     pub fn arp_request(&self) -> Vec<u8> {
@@ -141,6 +152,45 @@ pub fn arp_reply(frame: &[u8]) -> Option<(Ipv4Addr, EthernetAddress)> {
     (operation == ArpOperation::Reply).then_some((source_protocol_addr, source_hardware_addr))
 }
 
+/// Reads an ARP request; returns who asks, and for which address.
+#[must_use]
+pub fn arp_question(frame: &[u8]) -> Option<(Ipv4Addr, EthernetAddress, Ipv4Addr)> {
+    let packet = ArpPacket::new_checked(payload(frame, EthernetProtocol::Arp)?).ok()?;
+    let ArpRepr::EthernetIpv4 {
+        operation,
+        source_hardware_addr,
+        source_protocol_addr,
+        target_protocol_addr,
+        ..
+    } = ArpRepr::parse(&packet).ok()?
+    else {
+        return None;
+    };
+    (operation == ArpOperation::Request).then_some((
+        source_protocol_addr,
+        source_hardware_addr,
+        target_protocol_addr,
+    ))
+}
+
+/// Reads a UDP datagram; returns its ends, its two ports and what it carries.
+#[must_use]
+pub fn udp_datagram(frame: &[u8]) -> Option<(Ends, (u16, u16), &[u8])> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let packet = Ipv4Packet::new_checked(payload(frame, EthernetProtocol::Ipv4)?).ok()?;
+    let ends = Ends {
+        source: ethernet.src_addr(),
+        source_ip: packet.src_addr(),
+        destination: ethernet.dst_addr(),
+        destination_ip: packet.dst_addr(),
+    };
+    if packet.next_header() != IpProtocol::Udp {
+        return None;
+    }
+    let datagram = UdpPacket::new_checked(packet.payload()).ok()?;
+    Some((ends, (datagram.src_port(), datagram.dst_port()), datagram.payload()))
+}
+
 /// Reads a TCP segment; returns its bytes from the TCP header on.
 #[must_use]
 pub fn tcp_segment(frame: &[u8]) -> Option<TcpPacket<&[u8]>> {
@@ -174,6 +224,20 @@ mod tests {
         assert_eq!((segment.src_port(), segment.dst_port(), segment.syn()), (1, 2, true));
         assert_eq!(segment.payload(), b"data");
         assert!(segment.verify_checksum(&ends().source_ip.into(), &ends().destination_ip.into()));
+    }
+
+    #[test]
+    fn a_datagram_is_read_as_it_was_made() {
+        let frame = ends().udp((1, 2), b"data");
+        assert_eq!(udp_datagram(&frame), Some((ends(), (1, 2), b"data".as_slice())));
+        assert_eq!(udp_datagram(&ends().tcp((1, 2), TcpControl::Syn, (0, None), b"")), None);
+    }
+
+    #[test]
+    fn a_question_for_an_address_is_read_as_it_was_made() {
+        let question = (ends().source_ip, ends().source, ends().destination_ip);
+        assert_eq!(arp_question(&ends().arp_request()), Some(question));
+        assert_eq!(arp_question(&ends().arp(ArpOperation::Reply)), None);
     }
 
     #[test]

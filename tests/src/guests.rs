@@ -41,6 +41,24 @@ struct Built {
 ///
 /// There is no such guest, or it cannot be built.
 pub fn run(directory: &Path, name: &str) -> Result<Outcome, MachineError> {
+    run_with(directory, name, |_| (), |_| ())
+}
+
+/// As [`run`], on a machine that `change` has changed, and with `act` to do while it runs.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_with(
+    directory: &Path,
+    name: &str,
+    change: impl FnOnce(&mut MachineConfig),
+    act: impl FnOnce(&Machine),
+) -> Result<Outcome, MachineError> {
     let built = built(directory);
     let guest = built.guests.get(name).expect("the guests of tests/guests are asked for by name");
     let image = link(directory, &built.nucleus, guest);
@@ -48,7 +66,10 @@ pub fn run(directory: &Path, name: &str) -> Result<Outcome, MachineError> {
     config.memory_mib = MEMORY_MIB;
     config.command_line = CommandLine::new().argument(name);
     config.symbols = Symbols { nucleus: Some(built.nucleus.clone()), guest: Some(guest.clone()) };
-    Machine::start(&config)?.wait(TIMEOUT)
+    change(&mut config);
+    let machine = Machine::start(&config)?;
+    act(&machine);
+    machine.wait(TIMEOUT)
 }
 
 /// Returns the names of all guests.

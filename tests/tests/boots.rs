@@ -52,10 +52,7 @@ fn microvm_with_qboot_and_mmio_serves() {
 
 #[test]
 fn microvm_with_seabios_and_mmio_serves() {
-    let mut config = on(MachineKind::Microvm, Firmware::SeaBios, Transport::Mmio);
-    // Without ACPI QEMU's own choice would be qboot.
-    config.extra_arguments = words(&["-bios", "bios-microvm.bin"]);
-    serves(&config);
+    serves(&on(MachineKind::Microvm, Firmware::SeaBios, Transport::Mmio));
 }
 
 /// With ACPI the transports stand in no command line: the guest finds them where QEMU always puts them.

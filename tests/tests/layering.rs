@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("metaos-abi", &[]),
     ("metaos-nucleus", &["metaos-abi"]),
     ("metaos-services", &["metaos-abi"]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("hello", &APP),
     ("http", &APP),
     ("echo", &APP),
+    ("netbench", &APP),
 ];
 
 const APP: [&str; 2] = ["metaos-entry", "metaos-libos"];
@@ -31,7 +32,7 @@ const GUEST: [&str; 4] = ["metaos-abi", "metaos-entry", "metaos-libos", "metaos-
 const PRIVILEGED: [&str; 1] = ["x86_64"];
 
 /// Crates that end up in a guest or the nucleus, so that nothing they need may have its `std` feature on.
-const GUEST_SIDE: [&str; 10] = [
+const GUEST_SIDE: [&str; 11] = [
     "metaos-abi",
     "metaos-nucleus",
     "metaos-services",
@@ -42,6 +43,7 @@ const GUEST_SIDE: [&str; 10] = [
     "hello",
     "http",
     "echo",
+    "netbench",
 ];
 
 /// A dependency: who leans on whom.

@@ -3,9 +3,10 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use libos::io::{ErrorKind, Read, Result, Write};
+use libos::env::{OptionError, Options};
+use libos::io::{self, ErrorKind, Read, Write};
 use libos::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
-use libos::{env, eprintln, println, process, thread};
+use libos::{eprintln, println, process, thread};
 
 /// Bytes of the largest datagram that there is.
 const DATAGRAM_BYTES: usize = 65_535;
@@ -14,11 +15,11 @@ const PORT: u16 = 7;
 
 entry::main!(main);
 
-fn main() -> Result<()> {
-    let Some(port) = port() else {
-        eprintln!("usage: echo [--port N]");
-        process::exit(2);
-    };
+fn main() -> io::Result<()> {
+    let port = port().unwrap_or_else(|error| {
+        eprintln!("echo: {error}; usage: echo [--port N]");
+        process::exit(2)
+    });
     process::on_stop(|| process::exit(0))?;
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))?;
@@ -32,13 +33,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn port() -> Option<u16> {
-    let mut words = env::args().skip(1);
-    match (words.next().as_deref(), words.next(), words.next()) {
-        (None, ..) => Some(PORT),
-        (Some("--port"), Some(number), None) => number.parse().ok(),
-        _ => None,
-    }
+fn port() -> Result<u16, OptionError> {
+    let mut options = Options::from_args();
+    let port = options.value("--port")?;
+    options.finish()?;
+    Ok(port.unwrap_or(PORT))
 }
 
 /// Sends back all that comes, until the peer ends or breaks off.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command_line::{CommandLine, CommandLineError};
 use crate::machine::{Accelerator, Firmware, Image, MachineConfig, MachineKind, Transport};
-use crate::network::{Forward, Network, UserNetwork};
+use crate::network::{Forward, Network, NetworkError, UserNetwork};
 
 /// Descriptors by which QEMU inherits its ends of a channel's pipes.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,9 @@ pub enum ConfigError {
     /// Less memory than QEMU's firmware runs with.
     #[error("a machine needs at least 2 MiB of memory; give more with -m")]
     NoMemory,
+    /// The network has settings that do not fit together.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The command line cannot be handed over.
     #[error(transparent)]
     CommandLine(#[from] CommandLineError),
@@ -113,7 +116,10 @@ fn check(config: &MachineConfig) -> Result<(), ConfigError> {
         (_, Firmware::Ovmf) if !is_disc => Err(ConfigError::UefiNeedsDisc),
         _ if is_disc && !config.command_line.is_empty() => Err(ConfigError::CommandLineOnDisc),
         _ if config.memory_mib < LEAST_MEMORY_MIB => Err(ConfigError::NoMemory),
-        _ => Ok(()),
+        _ => match &config.network {
+            Network::User(user) => Ok(user.check()?),
+            Network::None | Network::Tap(_) | Network::Stream(_) => Ok(()),
+        },
     }
 }
 
@@ -129,6 +135,8 @@ fn push_machine(list: &mut Arguments, config: &MachineConfig) -> Result<(), Conf
     list.push("-m", format!("{}M", config.memory_mib));
     match config.firmware {
         Firmware::Qboot => list.push("-bios", "qboot.rom"),
+        // Without ACPI QEMU would choose qboot by itself.
+        Firmware::SeaBios if config.kind == MachineKind::Microvm => list.push("-bios", "bios-microvm.bin"),
         Firmware::SeaBios => {}
         Firmware::Ovmf => list.push("-bios", uefi_firmware().ok_or(ConfigError::NoUefi)?),
     }
@@ -212,14 +220,18 @@ fn option_rom(device: &str) -> &'static str {
     if device == "virtio-net" { ",romfile=" } else { "" }
 }
 
-/// Machines on one bridge must not share QEMU's default address; the name of the tap tells them apart.
 fn hardware_address(network: &Network) -> String {
     let Network::Tap(interface) = network else { return String::new() };
+    format!(",mac={}", tap_hardware_address(interface))
+}
+
+/// Machines on one bridge must not share QEMU's default address; the name of the tap tells them apart.
+pub(crate) fn tap_hardware_address(interface: &str) -> String {
     let hash = interface
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, _] = hash.to_be_bytes();
-    format!(",mac=52:54:00:{a:02x}:{b:02x}:{c:02x}")
+    format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
 }
 
 fn push_backend(list: &mut Arguments, network: &Network) {

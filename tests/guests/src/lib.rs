@@ -14,6 +14,7 @@ pub mod call;
 pub mod crime;
 pub mod flags;
 pub mod program;
+pub mod race;
 pub mod registers;
 
 pub use services::exit::ExitCode;

@@ -49,6 +49,28 @@ fn ports_are_forwarded_to_the_address_the_guest_has() {
     );
 }
 
+/// Without ACPI QEMU's own choice is qboot.
+#[test]
+fn the_bios_of_the_microvm_is_asked_for_by_name() {
+    for transport in [Transport::Pci, Transport::Mmio] {
+        let config =
+            MachineConfig { kind: MachineKind::Microvm, firmware: Firmware::SeaBios, transport, ..kernel() };
+        assert!(line(&config).contains(" -bios bios-microvm.bin "), "{}", line(&config));
+    }
+    assert!(!line(&MachineConfig { firmware: Firmware::SeaBios, ..kernel() }).contains("-bios"));
+}
+
+#[test]
+fn a_gateway_outside_the_network_is_refused() {
+    let network = Network::User(UserNetwork {
+        address: "10.9.8.7/24".parse().ok(),
+        gateway: Some(Ipv4Addr::new(10, 9, 9, 1)),
+        ..UserNetwork::default()
+    });
+    let error = arguments(&MachineConfig { network, ..kernel() }).unwrap_err();
+    assert!(matches!(error, ConfigError::Network(_)), "{error}");
+}
+
 #[test]
 fn a_comma_in_a_path_does_not_start_an_option() {
     let config = MachineConfig { qmp: Some("/tmp/a,server=off".into()), ..kernel() };
