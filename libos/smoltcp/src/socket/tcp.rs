@@ -1623,6 +1623,29 @@ impl<'a> Socket<'a> {
         Ok(self.rx_buffer.read_allocated(0, data))
     }
 
+    /// Return whether a sequence number is one of those that were sent, or are about to be, and are
+    /// not acknowledged: what an ICMP error quotes that is not forged blindly (RFC 5927, 4.1).
+    pub fn is_in_flight(&self, seq: TcpSeqNumber) -> bool {
+        // SYN and FIN take a number each.
+        let end = self.local_seq_no + self.tx_buffer.len() + 1;
+        self.state != State::Closed
+            && self.state != State::Listen
+            && seq >= self.local_seq_no
+            && seq < end
+    }
+
+    /// Send no longer segments than this from now on: the path does not carry more (RFC 1191, RFC 8201).
+    ///
+    /// Never makes them longer.
+    pub fn limit_remote_mss(&mut self, mss: usize) {
+        if mss < self.remote_mss {
+            self.remote_mss = mss.max(MIN_REMOTE_MSS);
+            self.congestion_controller
+                .inner_mut()
+                .set_mss(self.remote_mss);
+        }
+    }
+
     /// Return the amount of octets queued in the transmit buffer.
     ///
     /// Note that the Berkeley sockets interface does not have an equivalent of this API.

@@ -314,11 +314,9 @@ fn an_own_address_is_not_asked_for() {
     assert!(!own.is_empty());
     for cidr in own {
         assert_eq!(
-            iface.inner.lookup_hardware_addr(
-                MockTxToken,
-                &cidr.address(),
-                &mut iface.fragmenter
-            ),
+            iface
+                .inner
+                .lookup_hardware_addr(MockTxToken, &cidr.address(), &mut iface.fragmenter),
             Ok((iface.inner.hardware_addr, MockTxToken))
         );
         assert!(iface.inner.has_neighbor(&cidr.address()));
