@@ -22,11 +22,13 @@ mod link;
 mod listener;
 mod pool;
 mod ports;
+mod reassembly;
 mod runtime;
 mod shard;
 mod source;
 mod stack;
 mod tcp;
+mod trouble;
 mod udp;
 
 pub use address::ToSocketAddrs;

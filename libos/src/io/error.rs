@@ -30,6 +30,8 @@ pub enum ErrorKind {
     InvalidInput,
     /// Bytes that were read are not what they should be.
     InvalidData,
+    /// There is no way to the host.
+    HostUnreachable,
     /// There is no way to the address.
     NetworkUnreachable,
     /// The network device is absent or dead.
@@ -98,6 +100,7 @@ impl ErrorKind {
             Self::ConnectionRefused => "connection refused",
             Self::InvalidInput => "invalid parameter",
             Self::InvalidData => "invalid data",
+            Self::HostUnreachable => "host unreachable",
             Self::NetworkUnreachable => "network unreachable",
             Self::NetworkDown => "network down",
             Self::NotFound => "not found",

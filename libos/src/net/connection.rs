@@ -37,6 +37,10 @@ pub(crate) struct Connection {
     has_ended: bool,
     /// Why the connection broke.
     failure: Option<Error>,
+    /// What ICMP told of the way, which is why it breaks if it does.
+    suspicion: Option<Error>,
+    /// Since when the peer's Ethernet address is asked for, while connecting.
+    pub(crate) unresolved_since: Option<Instant>,
 }
 
 /// Whose turn it is with a connection.
@@ -82,6 +86,8 @@ impl Connection {
             timer: None,
             has_ended: false,
             failure: None,
+            suspicion: None,
+            unresolved_since: None,
         }
     }
 
@@ -103,6 +109,8 @@ impl Connection {
         self.timer = None;
         self.has_ended = false;
         self.failure = None;
+        self.suspicion = None;
+        self.unresolved_since = None;
     }
 
     #[inline]
@@ -175,7 +183,7 @@ impl Connection {
             self.failure = Some(match (self.phase, cause) {
                 (Phase::Connecting, Cause::Segment) => Error::Refused,
                 (_, Cause::Segment) => Error::Reset,
-                (_, Cause::Timer) => Error::TimedOut,
+                (_, Cause::Timer) => self.suspicion.unwrap_or(Error::TimedOut),
             });
         }
         if self.phase == Phase::Open && self.owes_us_nothing(state) {
@@ -235,6 +243,17 @@ impl Connection {
         }
         self.phase = Phase::Orphan;
         drop(mem::replace(&mut self.waiters, Waiters::new()));
+    }
+
+    /// Breaks the connection off because of `error`.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure = Some(error);
+        self.socket_mut().abort();
+    }
+
+    /// Notes an error that may pass.
+    pub(crate) fn suspect(&mut self, error: Error) {
+        self.suspicion = Some(error);
     }
 
     /// Returns why the connection broke, if it did.

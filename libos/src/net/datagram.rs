@@ -38,6 +38,8 @@ pub(crate) struct Datagram {
     pub(crate) port: u16,
     /// The only peer it talks to.
     pub(crate) peer: Option<SocketAddr>,
+    /// What ICMP told of the last datagrams to it; told to the program once.
+    pub(crate) error: Option<Error>,
     pub(crate) waiters: Waiters,
 }
 
@@ -63,7 +65,8 @@ impl Datagram {
         let received = PacketBuffer::new(vec![PacketMetadata::EMPTY; RECEIVE_DATAGRAMS], vec![0; capacity]);
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(Socket::new(received, no_buffer()));
-        let mut datagram = Self { sockets, handle, bound, port, peer: None, waiters: Waiters::new() };
+        let mut datagram =
+            Self { sockets, handle, bound, port, peer: None, error: None, waiters: Waiters::new() };
         datagram
             .socket_mut()
             .bind(endpoint(bound.only(), port))
@@ -77,8 +80,9 @@ impl Datagram {
         is_ours && self.peer.is_none_or(|peer| peer == source)
     }
 
+    /// Tells whether receiving would not wait.
     pub(crate) fn can_receive(&self) -> bool {
-        self.sockets.get::<Socket<'_>>(self.handle).can_recv()
+        self.error.is_some() || self.sockets.get::<Socket<'_>>(self.handle).can_recv()
     }
 
     /// Passes the oldest datagram and where it comes from to `read`; `None` if there is none.

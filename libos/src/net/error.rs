@@ -16,6 +16,10 @@ pub(crate) enum Error {
     NoPortLeft,
     /// There is no address yet, or no gateway to where the address lies.
     Unreachable,
+    /// A router or host on the way knows none to the network of the address.
+    NetworkUnreachable,
+    /// The host does not answer on its wire, or a router says that it cannot be reached.
+    HostUnreachable,
     /// As many connections are open as memory allows.
     TooManyConnections,
     /// The peer answered that nobody listens there.
@@ -42,7 +46,8 @@ impl Error {
             Self::PortInUse => io::ErrorKind::AddrInUse,
             Self::NotOurAddress | Self::NoPortLeft => io::ErrorKind::AddrNotAvailable,
             Self::BadAddress | Self::TooLong => io::ErrorKind::InvalidInput,
-            Self::Unreachable => io::ErrorKind::NetworkUnreachable,
+            Self::Unreachable | Self::NetworkUnreachable => io::ErrorKind::NetworkUnreachable,
+            Self::HostUnreachable => io::ErrorKind::HostUnreachable,
             Self::TooManyConnections => io::ErrorKind::OutOfMemory,
             Self::Refused => io::ErrorKind::ConnectionRefused,
             Self::Reset => io::ErrorKind::ConnectionReset,
@@ -60,6 +65,8 @@ impl Error {
             Self::BadAddress => "no host can have this address or port",
             Self::NoPortLeft => "all ephemeral ports are in use; close some connections",
             Self::Unreachable => "no way to this address; set net.ip and net.gw or start a DHCP server",
+            Self::NetworkUnreachable => "a router knows no way to the network; look at the routes",
+            Self::HostUnreachable => "the host does not answer; look whether it runs and is plugged in",
             Self::TooManyConnections => {
                 "memory allows no more connections; start the guest with more memory (-m)"
             }

@@ -28,6 +28,8 @@ use super::link::{AddressesV6, Link, Route};
 use super::listener::Listener;
 use super::pool::{BufferPlan, Pool};
 use super::ports::Ports;
+use super::reassembly::Reassembly;
+use super::trouble::Report;
 use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -56,6 +58,7 @@ pub(crate) struct Stack {
     datagrams: Slots<Datagram>,
     datagram_ports: Ports<Datagram>,
     sender: Sender,
+    reassembly: Reassembly,
     dhcp: Option<Dhcp>,
     autoconf: Option<Autoconf>,
     /// Own IPv6 addresses that nobody was asked about yet.
@@ -105,6 +108,7 @@ impl Stack {
             datagrams: Slots::new(),
             datagram_ports: Ports::new(),
             sender: Sender::new(capabilities.mtu),
+            reassembly: Reassembly::default(),
             dhcp: None,
             autoconf: None,
             unclaimed: Vec::new(),
@@ -223,9 +227,35 @@ impl Stack {
                 self.resolve_again(now, transmitter);
             }
             Class::Icmpv6 => self.deliver_icmpv6(now, frame, transmitter),
-            Class::Icmp | Class::Other => self.answer(now, frame, transmitter, route),
-            // A later piece would be taken for a segment: the stack behind does not look.
-            Class::Fragment | Class::Extended | Class::Udp(_) => {}
+            Class::Icmp => match Report::read_v4(frame) {
+                Some(report) => self.hear_report(report),
+                None => self.answer(now, frame, transmitter, route),
+            },
+            Class::Other => self.answer(now, frame, transmitter, route),
+            Class::Fragment | Class::Extended => self.deliver_unusual(now, frame, transmitter, route),
+            Class::Udp(_) => {}
+        }
+    }
+
+    /// Puts pieces together and takes extension headers off, and passes on what comes of it. Nothing that still has
+    /// either is passed on, so it ends here.
+    #[inline(never)]
+    fn deliver_unusual(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        transmitter: &mut impl Transmitter,
+        route: Route,
+    ) {
+        let plain = match frame::classify(frame) {
+            Class::Fragment => self.reassembly.take_v4(now, frame),
+            _ => self.reassembly.take_v6(now, frame),
+        };
+        if let Some(plain) = plain
+            && checksum::is_right(&plain)
+            && !matches!(frame::classify(&plain), Class::Fragment | Class::Extended)
+        {
+            self.dispatch(now, &plain, transmitter, route);
         }
     }
 

@@ -8,4 +8,5 @@ mod neighbors;
 mod services;
 mod sim;
 mod streams;
+mod troubles;
 pub(super) mod wire;

@@ -94,7 +94,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As [`Self::send_to`]; [`ErrorKind::NotConnected`] if no peer is set.
+    /// As [`Self::send_to`]; [`ErrorKind::ConnectionRefused`] and the like if ICMP told so of an earlier one; [`ErrorKind::NotConnected`] if no peer is set.
     pub fn send(&self, bytes: &[u8]) -> Result<usize> {
         self.send_datagram(bytes, self.peer()?)
     }
@@ -103,7 +103,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As [`Self::recv_from`]; [`ErrorKind::NotConnected`] if no peer is set.
+    /// As [`Self::recv_from`]; [`ErrorKind::NotConnected`] if no peer is set; [`ErrorKind::ConnectionRefused`] and the
+    /// like if ICMP told so of what was sent to it.
     pub fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
         self.peer()?;
         Ok(self.recv_from(buffer)?.0)
@@ -189,13 +190,15 @@ impl UdpSocket {
             _ if is_nonblocking => Patience::Until(0),
             limit_ns => Patience::For(limit_ns),
         };
-        let received = runtime::wait(patience, |shard, _, token| match take(shard.stack(), self.id) {
-            Ok(Some(received)) => Attempt::Done(Ok(received)),
-            Ok(None) => {
-                shard.stack().wait_for_datagram(self.id, token);
-                Attempt::Wait
+        let received = runtime::wait(patience, |shard, _, token| {
+            match shard.stack().take_datagram_error(self.id).and_then(|()| take(shard.stack(), self.id)) {
+                Ok(Some(received)) => Attempt::Done(Ok(received)),
+                Ok(None) => {
+                    shard.stack().wait_for_datagram(self.id, token);
+                    Attempt::Wait
+                }
+                Err(error) => Attempt::Done(Err(error)),
             }
-            Err(error) => Attempt::Done(Err(error)),
         })?;
         match received {
             Some(received) => {

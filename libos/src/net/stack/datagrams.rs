@@ -65,6 +65,12 @@ impl Stack {
         self.datagrams.get_mut(id).map(|datagram| &mut datagram.waiters)
     }
 
+    /// Fails once with what ICMP told of earlier datagrams of a socket.
+    pub(crate) fn take_datagram_error(&mut self, id: DatagramId) -> Result<(), Error> {
+        let datagram = self.datagrams.get_mut(id).ok_or(Error::NoSuchSocket)?;
+        datagram.error.take().map_or(Ok(()), Err)
+    }
+
     /// Sends a datagram at once.
     pub(crate) fn send_datagram(
         &mut self,
@@ -74,6 +80,7 @@ impl Stack {
         payload: &[u8],
         transmitter: &mut impl Transmitter,
     ) -> Result<Outcome, Error> {
+        self.take_datagram_error(id)?;
         let datagram = self.datagrams.get(id).ok_or(Error::NoSuchSocket)?;
         let destination = canonical(destination.into());
         let address = destination.ip();

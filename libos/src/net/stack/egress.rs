@@ -3,6 +3,7 @@
 use super::{DeviceRoom, Stack};
 use crate::net::connection::{Cause, ConnectionId, Phase};
 use crate::net::device::Transmitter;
+use crate::net::error::Error;
 use crate::net::link::Egress;
 use core::mem;
 use smoltcp::socket::tcp::State;
@@ -14,6 +15,8 @@ const BURST: usize = 64;
 const FULL_DELAY: Duration = Duration::from_micros(200);
 /// When to look again at a socket that says "now" and then sends nothing.
 const IDLE_DELAY: Duration = Duration::from_millis(1);
+/// How long connecting asks for the Ethernet address of the peer: three times, as Linux does.
+const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
 /// Entries of the timer heap, beyond one a connection, at which it is tidied.
 pub(super) const STALE_TIMERS: usize = 1024;
 
@@ -138,6 +141,9 @@ impl Stack {
             }
             // What broke a connection off is no news to a host that is gone.
             Turn::Unresolved(_) if self.is_broken_orphan(id) => return self.recycle(id),
+            Turn::Unresolved(_) if self.has_no_neighbor(now, id) => {
+                let _ = self.with_connection(id, |connection| connection.fail(Error::HostUnreachable));
+            }
             Turn::Unresolved(next) => {
                 self.schedule(now, id, next);
                 if let Some(connection) = self.connections.get_mut(id)
@@ -156,6 +162,14 @@ impl Stack {
     fn is_broken_orphan(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(|connection| {
             connection.phase == Phase::Orphan && connection.socket().state() == State::Closed
+        })
+    }
+
+    /// Tells whether a connection under way has asked for the peer's Ethernet address in vain for too long.
+    fn has_no_neighbor(&mut self, now: Instant, id: ConnectionId) -> bool {
+        self.connections.get_mut(id).is_some_and(|connection| {
+            let since = *connection.unresolved_since.get_or_insert(now);
+            connection.phase == Phase::Connecting && now >= since + NEIGHBOR_PATIENCE
         })
     }
 

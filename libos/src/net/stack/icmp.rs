@@ -1,10 +1,13 @@
 //! ICMP: neighbours and routers of IPv6, echoes, and errors about what we have sent.
 
 use super::Stack;
+use crate::net::connection::{Cause, Phase};
 use crate::net::device::Transmitter;
 use crate::net::icmpv6::{self, Message};
+use crate::net::trouble::{Kind, Report, Trouble};
 use crate::readiness::Readiness;
 use smoltcp::time::Instant;
+use smoltcp::wire::TcpSeqNumber;
 
 impl Stack {
     /// Does what a message of ICMPv6 asks for.
@@ -22,7 +25,46 @@ impl Stack {
                     self.adopt_v6();
                 }
             }
-            _ => {}
+            _ => {
+                if let Some(report) = Report::read_v6(&message) {
+                    self.hear_report(report);
+                }
+            }
+        }
+    }
+
+    /// Tells the socket that an error concerns.
+    #[inline(never)]
+    pub(super) fn hear_report(&mut self, report: Report) {
+        match report.kind {
+            Kind::Segment(sequence) => self.hear_report_of_segment(report, sequence),
+            Kind::Datagram => {
+                let Report { tuple, trouble: Trouble::Lost(error), .. } = report else { return };
+                let Some(id) = self.datagram_ports.get(tuple.local, tuple.local_port) else { return };
+                if let Some(datagram) = self.datagrams.get_mut(id)
+                    && datagram.peer == Some(tuple.peer_end())
+                {
+                    datagram.error = Some(error);
+                    datagram.waiters.wake(Readiness::all(), &mut self.woken);
+                }
+            }
+        }
+    }
+
+    fn hear_report_of_segment(&mut self, report: Report, sequence: u32) {
+        let Some(&id) = self.tuples.get(&report.tuple) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !connection.socket().is_in_flight(TcpSeqNumber(sequence.cast_signed())) {
+            return;
+        }
+        match report.trouble {
+            Trouble::TooBig(longest) => connection.socket_mut().limit_remote_mss(longest.into()),
+            Trouble::Lost(error) if connection.phase == Phase::Connecting => {
+                connection.fail(error);
+                self.mark(id);
+                self.settle(id, Cause::Segment);
+            }
+            Trouble::Lost(error) => connection.suspect(error),
         }
     }
 

@@ -42,7 +42,7 @@ fn a_host_that_is_not_there_is_given_up() {
     let mut world = World::new();
     let client = world.client.stack().connect(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 77), 80)).unwrap();
     world.run_for(SECONDS(60));
-    assert_eq!(world.client.stack().connected(client), Err(Error::TimedOut));
+    assert_eq!(world.client.stack().connected(client), Err(Error::HostUnreachable));
 }
 
 #[test]
