@@ -1,6 +1,6 @@
 //! What a guest is told at its start: address, environment, arguments. The same for a run and for a disc.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Args;
 
@@ -16,9 +16,15 @@ pub(super) struct Settings {
     /// Gateway of the guest
     #[arg(long, value_name = "IP", requires = "address")]
     pub(super) gateway: Option<Ipv4Addr>,
+    /// IPv6 address of the guest with its prefix, or off; without it the guest asks the routers
+    #[arg(long = "ip6", value_name = "CIDR", value_parser = parse_address_v6)]
+    address_v6: Option<String>,
+    /// IPv6 gateway of the guest
+    #[arg(long = "gateway6", value_name = "IP", requires = "address_v6")]
+    gateway_v6: Option<Ipv6Addr>,
     /// Name server of the guest
     #[arg(long = "dns", value_name = "IP", requires = "address")]
-    name_server: Option<Ipv4Addr>,
+    name_server: Option<IpAddr>,
     /// Variable of the program's environment
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
@@ -30,7 +36,10 @@ pub(super) struct Settings {
 impl Settings {
     /// Tells whether nothing was said.
     pub(super) fn is_empty(&self) -> bool {
-        self.address.is_none() && self.environment.is_empty() && self.arguments.is_empty()
+        self.address.is_none()
+            && self.address_v6.is_none()
+            && self.environment.is_empty()
+            && self.arguments.is_empty()
     }
 
     /// Returns the guest's command line; `program` is what it finds as its own name.
@@ -42,11 +51,29 @@ impl Settings {
         if let Some(gateway) = self.gateway {
             line = line.option("net.gw", gateway);
         }
+        if let Some(address) = &self.address_v6 {
+            line = line.option("net.ip6", address);
+        }
+        if let Some(gateway) = self.gateway_v6 {
+            line = line.option("net.gw6", gateway);
+        }
         if let Some(server) = self.name_server {
             line = line.option("net.dns", server);
         }
         let line = self.environment.iter().fold(line, |line, (name, value)| line.environment(name, value));
         self.arguments.iter().fold(line.argument(program), |line, argument| line.argument(argument))
+    }
+}
+
+/// Reads an address with the length of its prefix, or `off`, as the guest does.
+fn parse_address_v6(text: &str) -> Result<String, String> {
+    let is_address = text.split_once('/').is_some_and(|(address, prefix)| {
+        address.parse::<Ipv6Addr>().is_ok()
+            && prefix.parse::<u8>().is_ok_and(|prefix| (1..=128).contains(&prefix))
+    });
+    match is_address || text == "off" {
+        true => Ok(text.to_owned()),
+        false => Err("not an IPv6 address with its prefix; write for example fd00::2/64, or off".to_owned()),
     }
 }
 
@@ -78,17 +105,28 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_ipv6_have_a_prefix() {
+        assert!(parse_address_v6("off").is_ok());
+        for text in ["", "fd00::1", "fd00::1/0", "fd00::1/129", "10.0.0.1/24"] {
+            assert!(parse_address_v6(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn settings_stand_on_the_line_in_the_form_of_the_contract() {
         let settings = Settings {
             address: "10.0.2.9/24".parse().ok(),
             gateway: "10.0.2.2".parse().ok(),
+            address_v6: parse_address_v6("fd00::9/64").ok(),
+            gateway_v6: "fe80::1".parse().ok(),
             name_server: "10.0.2.3".parse().ok(),
             environment: vec![("LANG".to_owned(), "C".to_owned())],
             arguments: vec!["-v".to_owned()],
         };
         assert_eq!(
             settings.command_line("hello").render().unwrap(),
-            "net.ip=10.0.2.9/24 net.gw=10.0.2.2 net.dns=10.0.2.3 env.LANG=C -- hello -v"
+            "net.ip=10.0.2.9/24 net.gw=10.0.2.2 net.ip6=fd00::9/64 net.gw6=fe80::1 net.dns=10.0.2.3 env.LANG=C \
+             -- hello -v"
         );
     }
 }

@@ -7163,6 +7163,24 @@ mod test {
     }
 
     #[test]
+    fn what_is_in_flight_is_known_and_a_path_can_limit_segments() {
+        let mut s = socket_established();
+        let first = s.local_seq_no;
+        s.send_slice(b"abcdef").unwrap();
+        assert!(!s.is_in_flight(TcpSeqNumber(first.0 - 1)));
+        assert!(s.is_in_flight(first));
+        assert!(s.is_in_flight(first + 5));
+        assert!(!s.is_in_flight(first + 7));
+        s.remote_mss = 1460;
+        s.limit_remote_mss(1300);
+        assert_eq!(s.remote_mss, 1300);
+        s.limit_remote_mss(1400);
+        assert_eq!(s.remote_mss, 1300);
+        s.limit_remote_mss(0);
+        assert_eq!(s.remote_mss, MIN_REMOTE_MSS);
+    }
+
+    #[test]
     #[cfg(feature = "socket-tcp-reno")]
     fn test_congestion_window_limits_data_in_flight() {
         let mut s = socket_established_with_buffer_sizes(8192, 64);
