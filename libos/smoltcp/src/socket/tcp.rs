@@ -2229,6 +2229,13 @@ impl<'a> Socket<'a> {
                 };
 
                 if segment_in_window {
+                    // Whoever does not know the exact number may be guessing: ask. The remote end, if
+                    // it was that, answers with the number asked for (RFC 9293, 3.10.7.4).
+                    if repr.control == TcpControl::Rst && segment_start != window_start {
+                        net_debug!("RST inside the window, but not at its start, will send challenge ACK");
+                        return self.challenge_ack_reply(cx, ip_repr, repr);
+                    }
+
                     let overlap_start = window_start.max(segment_start);
                     let overlap_end = window_end.min(segment_end);
 
@@ -3357,7 +3364,7 @@ impl<'a> Socket<'a> {
 
         // After a rewind for a retransmission, remote_last_seq may lie before what the remote end
         // expects. It would drop an empty segment from there, with the acknowledgement in it.
-        if repr.control == TcpControl::None && repr.payload.is_empty() {
+        if matches!(repr.control, TcpControl::None | TcpControl::Rst) && repr.payload.is_empty() {
             repr.seq_number = self.acceptable_seq();
         }
 
@@ -9849,6 +9856,22 @@ mod test {
                 seq_number: REMOTE_SEQ + 1 + 9,
                 ack_number: Some(LOCAL_SEQ + 1),
                 ..SEND_TEMPL
+            },
+            Some(TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1 + 3),
+                window_len: 64,
+                ..RECV_TEMPL
+            })
+        );
+        assert_eq!(s.state, State::Established);
+        send!(
+            s,
+            TcpRepr {
+                control: TcpControl::Rst,
+                seq_number: REMOTE_SEQ + 1 + 3,
+                ack_number: None,
+                ..SEND_TEMPL
             }
         );
         // Error must be `Illegal` even if we've received a FIN,
@@ -9918,6 +9941,22 @@ mod test {
                 control: TcpControl::Rst,
                 seq_number: REMOTE_SEQ + 1 + 9,
                 ack_number: Some(LOCAL_SEQ + 1),
+                ..SEND_TEMPL
+            },
+            Some(TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1 + 3),
+                window_len: 61,
+                ..RECV_TEMPL
+            })
+        );
+        assert_eq!(s.state, State::Established);
+        send!(
+            s,
+            TcpRepr {
+                control: TcpControl::Rst,
+                seq_number: REMOTE_SEQ + 1 + 3,
+                ack_number: None,
                 ..SEND_TEMPL
             }
         );
