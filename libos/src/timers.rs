@@ -41,6 +41,11 @@ impl<T: Copy + Ord, K: Copy> Timers<T, K> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn capacity(&self) -> usize {
+        self.heap.capacity()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -59,6 +59,12 @@ impl Pool {
         self.plan.limit
     }
 
+    /// Returns how many connections are kept unused.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn idle(&self) -> usize {
+        self.large.len() + self.small.len()
+    }
+
     /// Takes a connection, or `None` if as many are in use as memory allows.
     pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
         if self.used >= self.plan.limit {

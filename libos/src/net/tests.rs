@@ -3,10 +3,15 @@
 mod bad_wire;
 mod datagrams;
 mod handshakes;
+mod masses;
 mod names;
 mod neighbors;
+mod oddities;
+mod peer;
+mod segment;
 mod services;
 mod sim;
+mod states;
 mod streams;
 mod troubles;
 pub(super) mod wire;

@@ -22,6 +22,27 @@ impl Stack {
         assert_eq!(sockets(self.datagram_ports.iter()), self.datagrams.len(), "each UDP socket has a port");
     }
 
+    /// Returns how many entries the tables have room for, and how many connections with their buffers are kept.
+    pub(crate) fn memory(&self) -> [usize; 11] {
+        [
+            self.connections.capacity(),
+            self.tuples.capacity(),
+            self.listeners.capacity(),
+            self.listening.capacity(),
+            self.datagrams.capacity(),
+            self.dirty.capacity() + self.dirty_spare.capacity(),
+            self.unresolved.capacity(),
+            self.lingering.capacity(),
+            self.timers.capacity(),
+            self.pool.idle(),
+            self.listening
+                .values()
+                .filter_map(|id| self.listeners.get(*id))
+                .map(|listener| listener.half_open.capacity() + listener.accepted.capacity())
+                .sum(),
+        ]
+    }
+
     fn audit_connections(&self) {
         assert_eq!(self.tuples.len(), self.connections.len(), "each connection has its ends");
         for (tuple, id) in &self.tuples {
