@@ -51,11 +51,39 @@ fn the_readers_of_the_command_line_survive_any_line() {
 }
 
 #[test]
+fn the_demultiplexer_reads_any_frame_as_the_stack_behind_does() {
+    assert_survives("demux", &["-max_len=256"]);
+}
+
+#[test]
+fn the_network_stack_survives_any_frames_and_serves_on() {
+    assert_survives("inbound", &["-max_len=2048"]);
+}
+
+#[test]
 fn a_planted_defect_is_found() {
     let run = Run::start("planted", 20, &[]);
     assert!(!run.output.status.success(), "the planted defect was not found:\n{}", run.log());
     assert_eq!(run.crash().as_deref().and_then(<[u8]>::first_chunk), Some(b"boom"), "{}", run.log());
     assert!(run.explanation().contains("62 6f 6f 6d"), "the input is shown");
+}
+
+#[test]
+fn a_planted_defect_behind_the_network_stack_is_found() {
+    let run = Run::start_planted("inbound", 60, &["-max_len=2048"]);
+    assert!(!run.output.status.success(), "the planted defect was not found:\n{}", run.log());
+    assert!(run.explanation().contains("the planted defect was reached"), "{}", run.log());
+}
+
+#[test]
+fn the_targets_have_the_features_of_smoltcp_that_the_library_os_has() {
+    let [guest, targets] = ["../libos/Cargo.toml", "fuzz/Cargo.toml"].map(|path| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("it is there");
+        let (_, after) = text.split_once("[dependencies.smoltcp]").expect("it uses smoltcp");
+        let (_, after) = after.split_once("features = [").expect("it names features");
+        after.split_once(']').expect("the list ends").0.to_owned()
+    });
+    assert_eq!(guest, targets, "the stack is fuzzed as it is built");
 }
 
 /// One run of a target, with a folder of its own for what it finds.
@@ -79,8 +107,27 @@ fn assert_survives(target: &'static str, options: &[&str]) {
 
 impl Run {
     fn start(target: &'static str, seconds: u64, options: &[&str]) -> Self {
-        let program = build(target);
-        let folder = build_folder().join("runs").join(target);
+        let seeds = source_folder().join("corpus").join(target);
+        let seeds: Vec<&Path> = seeds.exists().then_some(&*seeds).into_iter().collect();
+        Self::execute(target, target, Command::new(build(target)), seconds, options, &seeds)
+    }
+
+    /// Starts a target with a defect in it, and without anything that is known already.
+    fn start_planted(target: &'static str, seconds: u64, options: &[&str]) -> Self {
+        let mut command = Command::new(build(target));
+        command.env("METAOS_FUZZ_PLANTED", "1");
+        Self::execute(target, &format!("{target}-planted"), command, seconds, options, &[])
+    }
+
+    fn execute(
+        target: &'static str,
+        folder: &str,
+        mut command: Command,
+        seconds: u64,
+        options: &[&str],
+        seeds: &[&Path],
+    ) -> Self {
+        let folder = build_folder().join("runs").join(folder);
         // What an earlier run left would be taken for this one's.
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("the build directory is writable");
@@ -89,20 +136,19 @@ impl Run {
         for new in [&finds, &crashes] {
             fs::create_dir_all(new).expect("the build directory is writable");
         }
-        let seeds = source_folder().join("corpus").join(target);
-        let output = Command::new(&program)
+        let output = command
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-rss_limit_mb={MEMORY_LIMIT_MB}"))
             .arg(format!("-timeout={INPUT_TIMEOUT_SECONDS}"))
             .arg(format!("-artifact_prefix={}/", crashes.display()))
             .arg("-print_final_stats=1")
+            .args(options)
             // New inputs go to the first folder, the others are only read.
             .arg(&finds)
-            .args(options)
-            .args(seeds.exists().then_some(seeds))
+            .args(seeds)
             .output()
             .expect("a fuzz target that was built starts");
-        Self { target, program, crashes, output }
+        Self { target, program: command.get_program().into(), crashes, output }
     }
 
     fn log(&self) -> String {

@@ -1,0 +1,76 @@
+//! What smoltcp reads from a frame, and what must follow for the demultiplexer.
+
+use crate::net::checksum;
+use crate::net::frame::{self, Class, Opens, Tuple};
+use smoltcp::wire::{
+    ArpPacket, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket,
+};
+
+/// Checks one frame.
+pub(crate) fn check(bytes: &[u8]) {
+    let class = frame::classify(bytes);
+    let is_right = checksum::is_right(bytes);
+    let mut completed = bytes.to_vec();
+    checksum::complete(&mut completed);
+    let mut begun = bytes.to_vec();
+    checksum::begin(&mut begun);
+    assert_eq!((completed.len(), begun.len()), (bytes.len(), bytes.len()));
+    let Ok(ethernet) = EthernetFrame::new_checked(bytes) else {
+        assert_eq!(class, Class::Other);
+        return;
+    };
+    match ethernet.ethertype() {
+        EthernetProtocol::Arp => check_arp(class, bytes, ethernet.payload()),
+        EthernetProtocol::Ipv4 => check_ipv4(class, is_right, ethernet.payload()),
+        _ => assert!(!matches!(class, Class::Tcp { .. } | Class::Udp(_) | Class::Arp)),
+    }
+}
+
+fn check_arp(class: Class, bytes: &[u8], payload: &[u8]) {
+    assert_eq!(class, Class::Arp);
+    if let Ok(packet) = ArpPacket::new_checked(payload)
+        && (packet.hardware_len(), packet.protocol_len()) == (6, 4)
+    {
+        let asked = frame::asked_address(bytes).expect("it is long enough");
+        assert_eq!(asked.octets(), packet.target_protocol_addr());
+    }
+}
+
+fn check_ipv4(class: Class, is_right: bool, payload: &[u8]) {
+    let Ok(packet) = Ipv4Packet::new_checked(payload) else { return };
+    if packet.more_frags() || packet.frag_offset() != 0 {
+        assert_eq!(class, Class::Fragment);
+        return;
+    }
+    let tuple = |remote_port, local_port| Tuple {
+        local: packet.dst_addr(),
+        remote: packet.src_addr(),
+        local_port,
+        remote_port,
+    };
+    let (source, destination) = (IpAddress::Ipv4(packet.src_addr()), IpAddress::Ipv4(packet.dst_addr()));
+    match packet.next_header() {
+        IpProtocol::Tcp => {
+            let Ok(segment) = TcpPacket::new_checked(packet.payload()) else {
+                assert!(!is_right);
+                return;
+            };
+            let opens = if segment.syn() && !segment.ack() && !segment.rst() {
+                Opens::Connection
+            } else {
+                Opens::Nothing
+            };
+            assert_eq!(class, Class::Tcp { tuple: tuple(segment.src_port(), segment.dst_port()), opens });
+            assert_eq!(is_right, segment.verify_checksum(&source, &destination));
+        }
+        IpProtocol::Udp => {
+            let Ok(datagram) = UdpPacket::new_checked(packet.payload()) else {
+                assert!(!is_right);
+                return;
+            };
+            assert_eq!(class, Class::Udp(tuple(datagram.src_port(), datagram.dst_port())));
+            assert_eq!(is_right, datagram.verify_checksum(&source, &destination));
+        }
+        _ => assert!(!matches!(class, Class::Tcp { .. } | Class::Udp(_) | Class::Arp)),
+    }
+}
