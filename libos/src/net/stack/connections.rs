@@ -256,8 +256,9 @@ impl Stack {
                 connection.phase = Phase::Lingering;
                 return self.linger(id);
             }
-            // Nobody will read what still comes.
-            Phase::Orphan if connection.socket().can_recv() => {
+            // Nobody will read what still comes. A socket that is closed already has its reset to send, which may
+            // have to wait; to mark it here would try that without end.
+            Phase::Orphan if state != State::Closed && connection.socket().can_recv() => {
                 connection.socket_mut().abort();
                 return self.mark(id);
             }

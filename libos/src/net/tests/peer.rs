@@ -121,5 +121,6 @@ pub(crate) fn work(shard: &mut Shard<Queues>, now: Instant) -> Vec<Vec<u8>> {
             return sent;
         }
     }
-    panic!("it never comes to rest");
+    let last = sent.last().map(|frame| (frame.clone(), Segment::read(frame)));
+    panic!("it never comes to rest: {} frames, the last is {last:?}", sent.len());
 }

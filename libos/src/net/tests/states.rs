@@ -222,6 +222,22 @@ fn a_syn_into_any_state_leaves_the_listener_well() {
 }
 
 #[test]
+fn a_reset_that_waits_for_an_address_is_not_tried_without_end() {
+    let mut scene = Scene::new(State::Established);
+    let id = scene.held.unwrap();
+    let now = scene.world.now;
+    scene.peer.say(&mut scene.world.server, now, ACK, b"nobody reads this");
+    write(scene.world.server.stack(), id, b"never acknowledged");
+    // Until the host has forgotten the peer's Ethernet address and asks for it again.
+    while !work(&mut scene.world.server, scene.world.now).iter().any(|frame| frame[12..14] == [8, 6]) {
+        scene.world.now = scene.world.server.deadline(scene.world.now).expect("it tries again");
+    }
+    scene.let_go();
+    scene.wait(SECONDS(5));
+    assert_eq!(scene.count(), 0);
+}
+
+#[test]
 fn both_may_open_at_once() {
     let mut scene = Scene::new(State::SynSent);
     let id = scene.held.unwrap();
