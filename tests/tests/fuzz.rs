@@ -57,7 +57,7 @@ fn the_demultiplexer_reads_any_frame_as_the_stack_behind_does() {
 
 #[test]
 fn the_network_stack_survives_any_frames_and_serves_on() {
-    assert_survives("inbound", &["-max_len=2048"]);
+    assert_survives("inbound", &["-max_len=2048", "-len_control=10"]);
 }
 
 #[test]
