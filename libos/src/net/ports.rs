@@ -91,9 +91,14 @@ impl<T> Ports<T> {
     }
 
     /// Returns the entries, a port and its socket each; a socket of both versions has two.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, Id<T>)> {
-        self.table.iter().map(|(key, id)| (u16::try_from(key & 0xffff).unwrap(), *id))
+        self.table.iter().map(|(key, id)| (u16::try_from(key & 0xffff).expect("it was cut to 16 bits"), *id))
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn capacity(&self) -> usize {
+        self.table.capacity()
     }
 
     pub(crate) fn insert(&mut self, bound: Bound, port: u16, id: Id<T>) {

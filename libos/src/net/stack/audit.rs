@@ -36,8 +36,8 @@ impl Stack {
             self.timers.capacity(),
             self.pool.idle(),
             self.listening
-                .values()
-                .filter_map(|id| self.listeners.get(*id))
+                .iter()
+                .filter_map(|(_, id)| self.listeners.get(id))
                 .map(|listener| listener.half_open.capacity() + listener.accepted.capacity())
                 .sum(),
         ]

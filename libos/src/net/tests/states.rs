@@ -7,7 +7,7 @@ use crate::net::connection::ConnectionId;
 use crate::net::error::Error;
 use crate::net::listener::ListenerId;
 use crate::net::stack::Progress;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use smoltcp::time::Duration;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -95,7 +95,8 @@ impl Scene {
     fn connect(&mut self) {
         let id = self.world.server.stack().connect(self.peer.own).unwrap();
         let tuple = self.world.server.stack().with_connection(id, |connection| connection.tuple).unwrap();
-        self.peer.other = tuple.own_end();
+        let SocketAddr::V4(own) = tuple.own_end() else { panic!("it was asked over IPv4") };
+        self.peer.other = own;
         self.held = Some(id);
         self.work();
         assert_eq!(self.peer.heard, [SYN]);

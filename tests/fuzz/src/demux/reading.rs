@@ -3,7 +3,8 @@
 use crate::net::checksum;
 use crate::net::frame::{self, Class, Opens, Tuple};
 use smoltcp::wire::{
-    ArpPacket, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket,
+    ArpPacket, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket,
+    UdpPacket,
 };
 
 /// Checks one frame.
@@ -22,7 +23,10 @@ pub(crate) fn check(bytes: &[u8]) {
     match ethernet.ethertype() {
         EthernetProtocol::Arp => check_arp(class, bytes, ethernet.payload()),
         EthernetProtocol::Ipv4 => check_ipv4(class, is_right, ethernet.payload()),
-        _ => assert!(!matches!(class, Class::Tcp { .. } | Class::Udp(_) | Class::Arp)),
+        EthernetProtocol::Ipv6 => check_ipv6(class, is_right, ethernet.payload()),
+        EthernetProtocol::Unknown(_) => {
+            assert!(!matches!(class, Class::Tcp { .. } | Class::Udp(_) | Class::Arp));
+        }
     }
 }
 
@@ -42,16 +46,34 @@ fn check_ipv4(class: Class, is_right: bool, payload: &[u8]) {
         assert_eq!(class, Class::Fragment);
         return;
     }
+    let ends = (IpAddress::Ipv4(packet.src_addr()), IpAddress::Ipv4(packet.dst_addr()));
+    check_payload(class, is_right, packet.next_header(), ends, packet.payload());
+}
+
+fn check_ipv6(class: Class, is_right: bool, payload: &[u8]) {
+    let Ok(packet) = Ipv6Packet::new_checked(payload) else { return };
+    if matches!(packet.next_header(), IpProtocol::Tcp | IpProtocol::Udp) {
+        let ends = (IpAddress::Ipv6(packet.src_addr()), IpAddress::Ipv6(packet.dst_addr()));
+        check_payload(class, is_right, packet.next_header(), ends, packet.payload());
+    }
+}
+
+fn check_payload(
+    class: Class,
+    is_right: bool,
+    protocol: IpProtocol,
+    (source, destination): (IpAddress, IpAddress),
+    payload: &[u8],
+) {
     let tuple = |remote_port, local_port| Tuple {
-        local: packet.dst_addr(),
-        remote: packet.src_addr(),
+        local: destination.into(),
+        remote: source.into(),
         local_port,
         remote_port,
     };
-    let (source, destination) = (IpAddress::Ipv4(packet.src_addr()), IpAddress::Ipv4(packet.dst_addr()));
-    match packet.next_header() {
+    match protocol {
         IpProtocol::Tcp => {
-            let Ok(segment) = TcpPacket::new_checked(packet.payload()) else {
+            let Ok(segment) = TcpPacket::new_checked(payload) else {
                 assert!(!is_right);
                 return;
             };
@@ -64,7 +86,7 @@ fn check_ipv4(class: Class, is_right: bool, payload: &[u8]) {
             assert_eq!(is_right, segment.verify_checksum(&source, &destination));
         }
         IpProtocol::Udp => {
-            let Ok(datagram) = UdpPacket::new_checked(packet.payload()) else {
+            let Ok(datagram) = UdpPacket::new_checked(payload) else {
                 assert!(!is_right);
                 return;
             };

@@ -12,7 +12,7 @@ use crate::net::tests::wire::{SERVER, World, read, write};
 use crate::packets;
 use smoltcp::time::Duration;
 use std::env;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::LazyLock;
 
 const PLAN: BufferPlan = BufferPlan { large: 2048, small: 1024, large_limit: 4, limit: 16 };
@@ -187,7 +187,8 @@ impl Case {
         let Ok(id) = self.world.server.stack().connect(SocketAddrV4::new(PEERS, port)) else { return };
         let mut peer = Peer::new(port, PORT);
         let tuple = self.world.server.stack().with_connection(id, |connection| connection.tuple);
-        peer.other = tuple.expect("it is new").own_end();
+        let Ok(SocketAddr::V4(own)) = tuple.map(|tuple| tuple.own_end()) else { return };
+        peer.other = own;
         self.held.push(id);
         self.peers.push(peer);
     }

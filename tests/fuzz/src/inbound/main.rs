@@ -36,6 +36,7 @@ mod libos {
 
     /// Its lower half, which knows neither threads nor a device of its own.
     pub(crate) mod net {
+        pub(crate) mod autoconf;
         pub(crate) mod checksum;
         pub(crate) mod config;
         pub(crate) mod connection;
@@ -45,9 +46,11 @@ mod libos {
         pub(crate) mod dns;
         pub(crate) mod error;
         pub(crate) mod frame;
+        pub(crate) mod icmpv6;
         pub(crate) mod link;
         pub(crate) mod listener;
         pub(crate) mod pool;
+        pub(crate) mod ports;
         pub(crate) mod shard;
         pub(crate) mod stack;
 
