@@ -30,6 +30,15 @@ pub enum Status {
     VersionNotSupported,
 }
 
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Plain text.
+    Text,
+    /// Of another media type.
+    Other(&'static str),
+}
+
 /// Whether the connection goes on after an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Persistence {
@@ -67,6 +76,19 @@ macro_rules! openings {
                     })*
                 }
             }
+
+            /// As [`Self::opening`], up to the length of a text.
+            const fn text_opening(self) -> &'static str {
+                match self {
+                    $(Self::$status => {
+                        concat!(
+                            "HTTP/1.1 ",
+                            $line,
+                            "\r\nServer: metaos\r\nContent-Type: text/plain\r\nContent-Length: "
+                        )
+                    })*
+                }
+            }
         }
     };
 }
@@ -95,7 +117,7 @@ impl Status {
     ) {
         let line = self.line();
         let extra = if self == Self::MethodNotAllowed { allow } else { "" };
-        append_head(self, "text/plain", line.len() as u64 + 1, extra, persistence, output);
+        append_head(self, Kind::Text, line.len() as u64 + 1, extra, persistence, output);
         if framing == Framing::Whole {
             output.extend_from_slice(line.as_bytes());
             output.push(b'\n');
@@ -106,7 +128,7 @@ impl Status {
 /// Appends the head of an answer with a body of `length` bytes.
 pub(crate) fn append_head(
     status: Status,
-    kind: &str,
+    kind: Kind,
     length: u64,
     allow: &str,
     persistence: Persistence,
@@ -117,9 +139,14 @@ pub(crate) fn append_head(
         output.reserve(ANSWER_BYTES);
     }
     let mut text = Text(output);
-    text.push(status.opening());
-    text.push(kind);
-    text.push("\r\nContent-Length: ");
+    match kind {
+        Kind::Text => text.push(status.text_opening()),
+        Kind::Other(name) => {
+            text.push(status.opening());
+            text.push(name);
+            text.push("\r\nContent-Length: ");
+        }
+    }
     text.push_number(length);
     if !allow.is_empty() {
         text.push("\r\nAllow: ");

@@ -2836,14 +2836,23 @@ impl<'a> Socket<'a> {
 
     #[inline]
     fn seq_to_transmit(&self, cx: &mut Context) -> bool {
-        // When all that is queued has been sent, nothing of it is lost, and there is no SYN or FIN
-        // to send in this state, windows and sizes need not be looked at.
-        let is_all_sent = matches!(self.state, State::Established | State::CloseWait)
-            && self.remote_last_seq == self.local_seq_no + self.tx_buffer.len()
+        if matches!(self.state, State::Established | State::CloseWait)
             && !self.pending_fast_retransmit
             && self.recovery == Recovery::None
-            && self.scoreboard.is_empty();
-        !is_all_sent && self.unsent_seq_to_transmit(cx)
+            && self.scoreboard.is_empty()
+        {
+            // When all that is queued has been sent and nothing of it is lost, windows and sizes
+            // need not be looked at, as there is no SYN or FIN to send in this state.
+            let in_flight = self.flight_size();
+            if in_flight == self.tx_buffer.len() {
+                return false;
+            }
+            // Nor are sizes when nothing is in flight: any octet may go.
+            if in_flight == 0 && self.remote_win_len > 0 && self.cwnd_remaining() > 0 {
+                return true;
+            }
+        }
+        self.unsent_seq_to_transmit(cx)
     }
 
     fn unsent_seq_to_transmit(&self, cx: &mut Context) -> bool {
@@ -3490,6 +3499,10 @@ impl<'a> Socket<'a> {
 
     #[allow(clippy::if_same_then_else)]
     pub(crate) fn poll_at(&self, cx: &mut Context) -> PollAt {
+        let want_ack = self.ack_to_transmit();
+        // While all is acknowledged and the window is as the remote knows it, there is no update.
+        let is_window_known = !want_ack && self.remote_last_win == self.scaled_window();
+
         // The logic here mirrors the beginning of dispatch() closely.
         if self.tuple.is_none() {
             // No one to talk to, nothing to transmit.
@@ -3503,12 +3516,10 @@ impl<'a> Socket<'a> {
         } else if self.seq_to_transmit(cx) {
             // We have a data or flag packet to transmit.
             PollAt::Now
-        } else if self.window_to_update() {
+        } else if !is_window_known && self.window_to_update() {
             // The receive window has been raised significantly.
             PollAt::Now
         } else {
-            let want_ack = self.ack_to_transmit();
-
             let delayed_ack_poll_at = match (want_ack, self.ack_delay_timer) {
                 (false, _) => PollAt::Ingress,
                 (true, AckDelayTimer::Idle) => PollAt::Now,
