@@ -7,14 +7,15 @@
 
 use super::*;
 #[cfg(feature = "socket-tcp")]
-use crate::socket::tcp::Socket as TcpSocket;
+use crate::socket::tcp::{Socket as TcpSocket, State as TcpState};
 
 impl Interface {
     /// Process one TCP segment that is for `socket`, and return the reply, if there is one.
     ///
     /// `ip_repr` and `tcp_repr` are what parsing the segment gave: the caller has checked its
-    /// lengths and checksums, and that its addresses are unicast. A segment that is not for
-    /// `socket` is answered with a reset, as one for no socket of a set is.
+    /// lengths and checksums, that its addresses are unicast, and that they and the ports are
+    /// those of `socket`, if it is connected. A segment that a closed or listening socket does not
+    /// accept is answered with a reset, as one for no socket of a set is.
     #[cfg(feature = "socket-tcp")]
     #[inline]
     pub fn process_segment(
@@ -25,7 +26,9 @@ impl Interface {
         tcp_repr: &TcpRepr<'_>,
     ) -> Option<(IpRepr, TcpRepr<'static>)> {
         self.inner.now = timestamp;
-        if !socket.accepts(&mut self.inner, ip_repr, tcp_repr) {
+        if matches!(socket.state(), TcpState::Closed | TcpState::Listen)
+            && !socket.accepts(&mut self.inner, ip_repr, tcp_repr)
+        {
             return (tcp_repr.control != TcpControl::Rst)
                 .then(|| TcpSocket::rst_reply(ip_repr, tcp_repr));
         }
