@@ -17,6 +17,7 @@ mod dhcp;
 mod dns;
 mod error;
 mod frame;
+mod hash;
 mod icmpv6;
 mod link;
 mod listener;

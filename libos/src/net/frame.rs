@@ -70,30 +70,26 @@ impl PartialEq for Tuple {
         }
         match (self.local, self.remote, other.local, other.remote) {
             (IpAddr::V4(local), IpAddr::V4(remote), IpAddr::V4(other_local), IpAddr::V4(other_remote)) => {
-                local.to_bits() == other_local.to_bits() && remote.to_bits() == other_remote.to_bits()
+                local.octets() == other_local.octets() && remote.octets() == other_remote.octets()
             }
             (local, remote, other_local, other_remote) => local == other_local && remote == other_remote,
         }
     }
 }
 
-/// As few words as there are bits: the derived one would hash each address with its version and its length.
+/// As few words as there are bits: the derived one would hash each address with its version and its length. The own
+/// address is left out: there are few of them, and a peer cannot choose them.
 impl Hash for Tuple {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ports = u32::from(self.local_port) << 16 | u32::from(self.remote_port);
-        match (self.local, self.remote) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                state.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
-            }
-            (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                state.write(&local.octets());
+        let ports = u64::from(self.local_port) << 16 | u64::from(self.remote_port);
+        match self.remote {
+            IpAddr::V4(remote) => state.write_u64(u64::from(remote.to_bits()) << 32 | ports),
+            IpAddr::V6(remote) => {
                 state.write(&remote.octets());
+                state.write_u64(ports);
             }
-            // No packet is of both versions.
-            _ => {}
         }
-        state.write_u32(ports);
     }
 }
 

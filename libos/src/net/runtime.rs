@@ -5,6 +5,7 @@
 
 use super::card::Card;
 use super::config::{Source, SourceV6, Sources};
+use super::hash::Keys;
 use super::pool::BufferPlan;
 use super::shard::{Polled, Shard};
 use crate::io::{Error, ErrorKind, Result};
@@ -155,8 +156,8 @@ fn start() -> Result<Box<Runtime>> {
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let sources =
         Sources::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
-    let mut seed = [0; 8];
-    entropy::fill(&mut seed).map_err(|_| {
+    let mut random = [[0; 8]; 3];
+    entropy::fill(random.as_flattened_mut()).map_err(|_| {
         Error::new(
             ErrorKind::NetworkDown,
             "no source of random bytes; use a CPU with RDRAND or add a virtio-rng device",
@@ -165,7 +166,9 @@ fn start() -> Result<Box<Runtime>> {
     let mut card = Card::new(open()?);
     card.end_wait();
     let plan = BufferPlan::for_memory(memory());
-    let mut shard = Shard::new(card, plan, u64::from_le_bytes(seed), now());
+    let [seed, first, second] = random.map(u64::from_le_bytes);
+    let mut shard = Shard::new(card, plan, seed, now());
+    shard.stack().set_keys(Keys::new(first, second));
     match sources.v4 {
         Source::Dhcp => shard.stack().start_dhcp(now()),
         Source::Given(settings) => shard.stack().configure(Some(&settings)),

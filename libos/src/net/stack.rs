@@ -24,6 +24,7 @@ use super::device::{Capabilities, Transmitter, Verdict};
 use super::dhcp::{Change, Dhcp};
 use super::dns::Dns;
 use super::frame::{self, Class, Tuple};
+use super::hash::Keys;
 use super::link::{AddressesV6, Link, Route};
 use super::listener::Listener;
 use super::pool::{BufferPlan, Pool};
@@ -52,7 +53,7 @@ pub(crate) struct Stack {
     /// The set for frames that no socket may see: the interface answers them by itself.
     nobody: SocketSet<'static>,
     connections: Slots<Box<Connection>>,
-    tuples: HashMap<Tuple, ConnectionId>,
+    tuples: HashMap<Tuple, ConnectionId, Keys>,
     listeners: Slots<Listener>,
     listening: Ports<Listener>,
     datagrams: Slots<Datagram>,
@@ -102,7 +103,7 @@ impl Stack {
             link: Link::new(capabilities, seed, now),
             nobody: SocketSet::new(Vec::new()),
             connections: Slots::new(),
-            tuples: HashMap::new(),
+            tuples: HashMap::with_hasher(Keys::new(seed, seed.rotate_left(32))),
             listeners: Slots::new(),
             listening: Ports::new(),
             datagrams: Slots::new(),
@@ -127,6 +128,12 @@ impl Stack {
             next_port: FIRST_EPHEMERAL_PORT + offset,
             device: DeviceRoom::Enough,
         }
+    }
+
+    /// Sets the keys of the table of connections, before there are any.
+    pub(crate) fn set_keys(&mut self, keys: Keys) {
+        debug_assert!(self.tuples.is_empty(), "what is in the table would not be found again");
+        self.tuples = HashMap::with_hasher(keys);
     }
 
     /// Starts to ask for an address by DHCP.
