@@ -179,6 +179,8 @@ struct RttEstimator {
     // Using u32 instead of Duration to save space (Duration is i64)
     /// Smoothed RTT
     srtt: u32,
+    /// Shortest RTT of this connection, 0 if there is none yet.
+    min_rtt: u32,
     /// RTT variance.
     rttvar: u32,
     /// Retransmission Time-Out
@@ -194,7 +196,8 @@ impl Default for RttEstimator {
     fn default() -> Self {
         Self {
             have_measurement: false,
-            srtt: 0,   // ignored, will be overwritten on first measurement.
+            srtt: 0, // ignored, will be overwritten on first measurement.
+            min_rtt: 0,
             rttvar: 0, // ignored, will be overwritten on first measurement.
             rto: RTTE_INITIAL_RTO,
             min_rto: RTTE_MIN_RTO,
@@ -216,6 +219,12 @@ impl RttEstimator {
         if self.have_measurement { self.srtt } else { 0 }
     }
 
+    /// Shortest RTT so far in microseconds, 0 if there is none yet.
+    #[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+    fn min_rtt(&self) -> u32 {
+        self.min_rtt
+    }
+
     /// Forget all measurements, but not the limit that the user has set.
     fn reset(&mut self) {
         *self = Self {
@@ -235,6 +244,10 @@ impl RttEstimator {
     fn sample(&mut self, new_rtt: u32) {
         // A clock that jumps must not overflow the sums below.
         let new_rtt = new_rtt.min(RTTE_MAX_RTO);
+        self.min_rtt = match self.min_rtt {
+            0 => new_rtt,
+            min_rtt => min_rtt.min(new_rtt),
+        };
         if self.have_measurement {
             // RFC 6298 (2.3) When a subsequent RTT measurement R' is made, a host MUST set (...)
             let diff = (self.srtt as i32 - new_rtt as i32).unsigned_abs();
@@ -1131,7 +1144,7 @@ impl<'a> Socket<'a> {
         self.state = State::Closed;
         self.timer = Timer::new();
         self.rtte.reset();
-        self.assembler = Assembler::new();
+        self.assembler.clear();
         self.tx_buffer.clear();
         self.rx_buffer.clear();
         self.rx_fin_received = false;
@@ -2554,15 +2567,7 @@ impl<'a> Socket<'a> {
             }
         }
 
-        self.process_accepted(
-            cx,
-            ip_repr,
-            repr,
-            payload,
-            payload_offset,
-            ack_len,
-            ack_all,
-        )
+        self.process_accepted(cx, ip_repr, repr, payload, payload_offset, ack_len, ack_all)
     }
 
     /// Take what an accepted segment carries: `payload`, the part of its payload that lies in the
@@ -11091,8 +11096,7 @@ mod test {
                     }
                 };
                 let repr = TcpRepr {
-                    control: [TcpControl::None, TcpControl::Psh, TcpControl::Fin]
-                        [random(31) / 15],
+                    control: [TcpControl::None, TcpControl::Psh, TcpControl::Fin][random(31) / 15],
                     seq_number: odd(&mut random, seq),
                     ack_number: (random(20) != 0).then(|| odd(&mut random, ack)),
                     window_len: [256, 256, 8, 0][random(4)],
@@ -11116,10 +11120,7 @@ mod test {
                 let reply = short.socket.process(&mut short.cx, &ip_repr, &repr);
                 let other = long.socket.process_any(&mut long.cx, &ip_repr, &repr);
                 assert_eq!(reply, other);
-                assert_eq!(
-                    format!("{:?}", short.socket),
-                    format!("{:?}", long.socket)
-                );
+                assert_eq!(format!("{:?}", short.socket), format!("{:?}", long.socket));
             }
         }
         assert!(expected > 500, "only {expected} segments were expected");

@@ -92,7 +92,7 @@ impl Contig {
 
 /// A buffer (re)assembler.
 ///
-/// Currently, up to a hardcoded limit of 4 or 32 holes can be tracked in the buffer.
+/// Currently, up to a hardcoded limit of holes can be tracked in the buffer.
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct Assembler {
     contigs: [Contig; ASSEMBLER_MAX_SEGMENT_COUNT],
@@ -140,7 +140,8 @@ impl Assembler {
     }
 
     pub fn clear(&mut self) {
-        self.contigs.fill(Contig::empty());
+        let used = self.contigs.iter_mut().take_while(|contig| contig.has_data());
+        used.for_each(|contig| *contig = Contig::empty());
     }
 
     fn front(&self) -> Contig {
@@ -324,16 +325,12 @@ impl Assembler {
     /// Would return the ranges: ``(0, 100), (300, 400)``
     pub fn iter_data(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let mut offset = 0;
-        self.contigs.iter().filter_map(move |contig| {
+        let used = self.contigs.iter().take_while(|contig| contig.has_data());
+        used.map(move |contig| {
             offset += contig.hole_size;
             let left = offset;
             offset += contig.data_size;
-            let right = offset;
-            if left < right {
-                Some((left, right))
-            } else {
-                None
-            }
+            (left, offset)
         })
     }
 }

@@ -53,6 +53,58 @@ impl Usage {
     }
 }
 
+/// Slow start ends before anything is lost when the ACKs of one round trip come for three eighths
+/// of it without a pause: then the window is between three quarters and nine eighths of what the
+/// path holds (HyStart's ACK train, Ha and Rhee, "Taming the elephants", 2011).
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct AckTrain {
+    /// When the first ACK of this round came, and the last one.
+    times: Option<(Instant, Instant)>,
+    /// Octets to be acknowledged before the next round.
+    left: usize,
+}
+
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+impl AckTrain {
+    /// A longer pause ends the train.
+    const PAUSE: crate::time::Duration = crate::time::Duration::from_millis(2);
+    /// Smaller windows say too little, in segments.
+    const LOW_WINDOW: usize = 16;
+
+    /// Note that `len` octets were acknowledged, which leaves `in_flight`, and return whether the
+    /// path is full.
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        len: usize,
+        in_flight: usize,
+        segments: usize,
+        rtt: &RttEstimator,
+    ) -> bool {
+        if self.left <= len {
+            // The next ACK is the first one of the next round.
+            self.left = in_flight;
+            self.times = None;
+            return false;
+        }
+        self.left -= len;
+        let (first, last) = *self.times.get_or_insert((now, now));
+        // A clock that goes back is no reason to stop.
+        if now < last || now - last > Self::PAUSE {
+            // The segments of one flight come together: this is the first of another.
+            self.times = Some((now, now));
+            return false;
+        }
+        self.times = Some((first, now));
+        let min_rtt = rtt.min_rtt() as u64;
+        min_rtt > 0
+            && segments >= Self::LOW_WINDOW
+            && (now - first).total_micros() > min_rtt / 8 * 3
+    }
+}
+
 #[allow(unused_variables)]
 pub(super) trait Controller {
     /// Returns the number of bytes that can be sent.
@@ -147,5 +199,32 @@ impl AnyController {
             #[cfg(feature = "socket-tcp-cubic")]
             AnyController::Cubic(c) => c,
         }
+    }
+}
+
+#[cfg(all(test, any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic")))]
+mod test {
+    use super::*;
+
+    #[test]
+    fn an_ack_train_ends_slow_start() {
+        let mut rtt = RttEstimator::default();
+        rtt.sample(10_000);
+        let mut train = AckTrain::default();
+        // Flights of 10, 20, 40, ... segments, of which one takes 20 microseconds.
+        for flight in 0..6 {
+            let segments = 10 << flight;
+            for segment in 0..segments {
+                let now = Instant::from_micros(flight * 10_000 + segment * 20);
+                let in_flight = (segments + segment) as usize;
+                let is_full = train.on_ack(now, 1, in_flight, in_flight, &rtt);
+                if is_full {
+                    assert_eq!(flight, 5);
+                    assert!((3_750..4_000).contains(&(segment * 20)), "{segment}");
+                    return;
+                }
+            }
+        }
+        panic!("the path is full");
     }
 }

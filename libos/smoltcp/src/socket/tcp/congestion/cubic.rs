@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::{Controller, Usage, initial_window};
+use super::{AckTrain, Controller, Usage, initial_window};
 
 // Constants for the Cubic congestion control algorithm.
 // See RFC 9438.
@@ -25,6 +25,7 @@ pub struct Cubic {
     /// What is left of growth after whole octets were added to `cwnd`, times `cwnd`.
     growth: usize,
     usage: Usage,
+    train: AckTrain,
 
     // No data was ACKed or lost yet: the window is still the initial one.
     is_fresh: bool,
@@ -55,6 +56,7 @@ impl Cubic {
             cwnd_prior: DEFAULT_MSS * 2,
             growth: 0,
             usage: Usage::default(),
+            train: AckTrain::default(),
             is_fresh: true,
             in_rto_slow_start: false,
 
@@ -116,6 +118,11 @@ impl Controller for Cubic {
         } else if self.cwnd < self.ssthresh {
             // Slow start: `cwnd` doubles per RTT. Octets are counted, not ACKs (RFC 3465): many
             // receivers ACK a batch of segments at once.
+            let segments = self.cwnd / self.mss;
+            if self.train.on_ack(now, len, in_flight, segments, rtt) {
+                self.ssthresh = self.cwnd;
+                return;
+            }
             let inc = if self.in_rto_slow_start {
                 len.min(self.mss)
             } else {
@@ -247,6 +254,7 @@ impl Controller for Cubic {
         self.is_fresh = false;
         self.in_rto_slow_start = true;
         self.usage = Usage::default();
+        self.train = AckTrain::default();
         self.growth = 0;
         self.cwnd = self.mss;
         self.cwnd_prior = in_flight;

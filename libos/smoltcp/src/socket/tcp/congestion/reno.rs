@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::{Controller, Usage, initial_window};
+use super::{AckTrain, Controller, Usage, initial_window};
 
 const DEFAULT_MSS: usize = 1024;
 
@@ -12,6 +12,7 @@ pub struct Reno {
     ssthresh: usize,
     rwnd: usize,
     usage: Usage,
+    train: AckTrain,
 
     // No data was ACKed or lost yet: the window is still the initial one.
     is_fresh: bool,
@@ -34,6 +35,7 @@ impl Reno {
             ssthresh: usize::MAX,
             rwnd: 64 * DEFAULT_MSS,
             usage: Usage::default(),
+            train: AckTrain::default(),
             is_fresh: true,
             in_rto_slow_start: false,
             in_fast_recovery: false,
@@ -47,7 +49,7 @@ impl Controller for Reno {
         self.cwnd
     }
 
-    fn on_ack(&mut self, _now: Instant, len: usize, in_flight: usize, _rtt: &RttEstimator) {
+    fn on_ack(&mut self, now: Instant, len: usize, in_flight: usize, rtt: &RttEstimator) {
         // RFC 5681 only acts on ACKs of new data. The socket also notifies us
         // of accepted segments that acknowledge nothing (window updates, data
         // segments from the remote): those must not exit fast recovery nor
@@ -68,6 +70,11 @@ impl Controller for Reno {
         // Octets are counted, not ACKs (RFC 3465): many receivers ACK a batch of segments at once.
         let inc = if self.cwnd < self.ssthresh {
             // Slow start: `cwnd` doubles per RTT.
+            let segments = self.cwnd / self.mss;
+            if self.train.on_ack(now, len, in_flight, segments, rtt) {
+                self.ssthresh = self.cwnd;
+                return;
+            }
             if used.saturating_mul(2) < self.cwnd {
                 return;
             }
@@ -115,6 +122,7 @@ impl Controller for Reno {
         self.is_fresh = false;
         self.in_rto_slow_start = true;
         self.usage = Usage::default();
+        self.train = AckTrain::default();
 
         // cwnd collapses to the loss window (1 MSS) and we re-enter slow start.
         self.cwnd = self.mss;
