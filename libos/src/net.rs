@@ -30,6 +30,7 @@ mod source;
 mod stack;
 mod tcp;
 mod trouble;
+mod tuning;
 mod udp;
 
 pub use address::ToSocketAddrs;

@@ -4,13 +4,13 @@ use super::error::Error;
 use super::frame::Tuple;
 use super::link::{Line, Route};
 use super::listener::ListenerId;
+use super::tuning::Tuning;
 use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Id;
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
-use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{CongestionControl, ElasticBuffers, RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 
 /// How long a peer may leave the handshake unanswered.
@@ -24,6 +24,7 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) line: Line,
+    congestion: CongestionControl,
     pub(crate) tuple: Tuple,
     pub(crate) phase: Phase,
     pub(crate) waiters: Waiters,
@@ -73,11 +74,14 @@ pub(crate) enum Received<R> {
 }
 
 impl Connection {
-    /// Makes a closed connection with buffers of `size` bytes each way.
-    pub(crate) fn with_buffers(size: usize) -> Self {
-        let buffer = || SocketBuffer::new(vec![0; size]);
+    /// Makes a closed connection, as yet without buffers.
+    pub(crate) fn new(buffers: ElasticBuffers, tuning: Tuning) -> Self {
+        let mut socket = Socket::new(SocketBuffer::new(Vec::new()), SocketBuffer::new(Vec::new()));
+        socket.set_elastic_buffers(Some(buffers));
+        socket.set_min_rto(tuning.min_rto);
         Self {
-            line: Line::new(Socket::new(buffer(), buffer())),
+            line: Line::new(socket),
+            congestion: tuning.congestion,
             tuple: Tuple::UNSPECIFIED,
             phase: Phase::Orphan,
             waiters: Waiters::new(),
@@ -94,8 +98,9 @@ impl Connection {
     /// Makes a used connection as good as new, with its old buffers.
     pub(crate) fn renew(&mut self, tuple: Tuple, route: Route, phase: Phase) {
         self.line.renew(route);
+        let congestion = self.congestion;
         let socket = self.socket_mut();
-        socket.set_congestion_control(CongestionControl::Reno);
+        socket.set_congestion_control(congestion);
         socket.set_nagle_enabled(true);
         socket.set_keep_alive(None);
         // Acknowledgements ride on the answer: the program runs before anything is sent.
@@ -121,10 +126,6 @@ impl Connection {
     #[inline]
     pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.line.socket_mut()
-    }
-
-    pub(crate) fn buffer_size(&self) -> usize {
-        self.socket().recv_capacity()
     }
 
     /// Returns what the program could do with the connection now.
@@ -224,6 +225,9 @@ impl Connection {
         let socket = self.line.socket_mut();
         if !socket.can_send() {
             return if socket.may_send() { Ok(None) } else { Err(self.failure.unwrap_or(Error::Closed)) };
+        }
+        if socket.make_send_room() == 0 {
+            return Ok(None);
         }
         if socket.send_queue() == 0 {
             socket.set_timeout(Some(PATIENCE));

@@ -1,12 +1,15 @@
 //! Connections that wait to be used again, with their buffers.
 //!
-//! Making a connection costs fresh zeroed memory; a used one costs nothing. The first connections get large
-//! buffers, later ones small ones, so that a few are fast and many still fit, and the number is bounded by the
-//! memory that the guest was started with.
+//! Making a connection costs fresh memory; a used one costs nothing. A connection has no buffers until there is
+//! something to put into them, small ones from then on, and large ones while it is busy: so a few are fast and many
+//! fit. What all of them may take together is bounded by the memory that the guest was started with.
 
 use super::connection::Connection;
+use super::tuning::Tuning;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use smoltcp::socket::tcp::{BufferBudget, ElasticBuffers};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -14,28 +17,26 @@ const MIB: usize = 1024 * KIB;
 /// How much memory connections may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BufferPlan {
-    /// Bytes of each buffer of the first connections.
-    pub(crate) large: usize,
-    /// Bytes of each buffer of the others.
-    pub(crate) small: usize,
-    /// How many may be large.
-    pub(crate) large_limit: usize,
-    /// How many there may be at once.
+    /// Bytes of each buffer of a connection that is not busy.
+    pub(crate) floor: usize,
+    /// Most bytes of one buffer.
+    pub(crate) most: usize,
+    /// Bytes that all buffers together may take beyond their floors.
+    pub(crate) budget: usize,
+    /// How many connections there may be at once.
     pub(crate) limit: usize,
 }
 
 impl BufferPlan {
-    /// Returns the plan for a guest with `memory` bytes: an eighth of them for large buffers, a quarter for small.
+    /// Returns the plan for a guest with `memory` bytes: half of them for connections that are not busy, a quarter for
+    /// what busy ones take beyond that.
     pub(crate) fn for_memory(memory: usize) -> Self {
-        let large = match memory / MIB {
-            0..24 => 8 * KIB,
-            24..96 => 16 * KIB,
-            _ => 64 * KIB,
-        };
-        let small = large.min(8 * KIB);
-        let large_limit = (memory / 8 / (2 * large)).max(4);
-        let limit = large_limit + memory / 4 / (2 * small);
-        Self { large, small, large_limit, limit }
+        let floor = if memory < 24 * MIB { 2 * KIB } else { 4 * KIB };
+        let limit = (memory / 2 / (2 * floor + size_of::<Connection>())).max(4);
+        let budget = memory / 4;
+        // Four busy ones have as much as they like.
+        let most = (budget / 8).clamp(floor, 4 * MIB);
+        Self { floor, most, budget, limit }
     }
 }
 
@@ -43,55 +44,50 @@ impl BufferPlan {
 #[expect(clippy::vec_box, reason = "a connection is taken and given back without being moved or allocated")]
 #[derive(Debug)]
 pub(crate) struct Pool {
-    plan: BufferPlan,
-    large: Vec<Box<Connection>>,
-    small: Vec<Box<Connection>>,
-    large_used: usize,
+    limit: usize,
+    buffers: ElasticBuffers,
+    pub(super) tuning: Tuning,
+    idle: Vec<Box<Connection>>,
     pub(super) used: usize,
 }
 
 impl Pool {
-    pub(crate) const fn new(plan: BufferPlan) -> Self {
-        Self { plan, large: Vec::new(), small: Vec::new(), large_used: 0, used: 0 }
+    pub(crate) fn new(plan: BufferPlan) -> Self {
+        let budget = Arc::new(BufferBudget::new(plan.budget));
+        Self {
+            limit: plan.limit,
+            buffers: ElasticBuffers { budget, floor: plan.floor, most: plan.most },
+            tuning: Tuning::DEFAULT,
+            idle: Vec::new(),
+            used: 0,
+        }
     }
 
-    pub(crate) fn limit(&self) -> usize {
-        self.plan.limit
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Returns how many connections are kept unused.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn idle(&self) -> usize {
-        self.large.len() + self.small.len()
+        self.idle.len()
     }
 
     /// Takes a connection, or `None` if as many are in use as memory allows.
     pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
-        if self.used >= self.plan.limit {
+        if self.used >= self.limit {
             return None;
         }
         self.used += 1;
-        let (idle, size) = if self.large_used < self.plan.large_limit {
-            self.large_used += 1;
-            (&mut self.large, self.plan.large)
-        } else {
-            (&mut self.small, self.plan.small)
-        };
-        Some(idle.pop().unwrap_or_else(|| Box::new(Connection::with_buffers(size))))
+        Some(self.idle.pop().unwrap_or_else(|| Box::new(Connection::new(self.buffers.clone(), self.tuning))))
     }
 
-    /// Gives a connection back. Half as many as may be in use are kept, the others are freed.
-    pub(crate) fn give_back(&mut self, connection: Box<Connection>) {
+    /// Gives a connection back. An eighth as many as may be in use are kept, with small buffers; the others are freed.
+    pub(crate) fn give_back(&mut self, mut connection: Box<Connection>) {
         self.used -= 1;
-        let is_large = connection.buffer_size() == self.plan.large && self.large_used > 0;
-        let (idle, most) = if is_large {
-            self.large_used -= 1;
-            (&mut self.large, self.plan.large_limit / 2)
-        } else {
-            (&mut self.small, self.plan.limit / 8)
-        };
-        if idle.len() < most {
-            idle.push(connection);
+        if self.idle.len() < (self.limit / 8).max(1) {
+            connection.socket_mut().shrink_buffers();
+            self.idle.push(connection);
         }
     }
 }
@@ -101,27 +97,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plan_never_exceeds_half_of_the_memory() {
-        for mib in [8, 16, 32, 64, 128, 256, 1024] {
+    fn the_plan_never_exceeds_three_quarters_of_the_memory() {
+        for mib in [2, 8, 16, 32, 64, 128, 256, 1024] {
             let plan = BufferPlan::for_memory(mib * MIB);
-            let most = plan.large_limit * 2 * plan.large + (plan.limit - plan.large_limit) * 2 * plan.small;
-            assert!(most <= mib * MIB / 2, "{mib} MiB: {plan:?}");
+            let connection = 2 * plan.floor + size_of::<Connection>();
+            assert!(plan.limit * connection + plan.budget <= mib * MIB / 4 * 3, "{mib} MiB: {plan:?}");
         }
     }
 
     #[test]
-    fn buffers_are_used_again() {
-        let plan = BufferPlan { large: 2048, small: 1024, large_limit: 2, limit: 3 };
+    fn ten_thousand_idle_connections_take_less_than_twelve_kibibytes_each() {
+        let plan = BufferPlan::for_memory(256 * MIB);
+        assert!(plan.limit >= 10_000, "{plan:?}");
+        assert!(plan.most >= 2 * MIB, "{plan:?}");
+        assert!(size_of::<Connection>() <= 4 * KIB, "{}", size_of::<Connection>());
+        assert_eq!(2 * plan.floor, 8 * KIB);
+    }
+
+    #[test]
+    fn connections_are_used_again() {
+        let plan = BufferPlan { floor: 1024, most: 2048, budget: 4096, limit: 8 };
         let mut pool = Pool::new(plan);
         let taken: Vec<_> = core::iter::from_fn(|| pool.take()).collect();
-        let sizes: Vec<_> = taken.iter().map(|connection| connection.buffer_size()).collect();
-        assert_eq!(sizes, [2048, 2048, 1024]);
+        assert_eq!(taken.len(), 8);
         for connection in taken {
             pool.give_back(connection);
         }
-        assert_eq!(pool.large.len(), 1);
+        assert_eq!(pool.idle.len(), 1);
         assert_eq!(pool.used, 0);
         assert!(pool.take().is_some());
-        assert_eq!(pool.large.len(), 0);
+        assert_eq!(pool.idle.len(), 0);
     }
 }

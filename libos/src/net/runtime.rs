@@ -8,6 +8,7 @@ use super::config::{Source, SourceV6, Sources};
 use super::hash::Keys;
 use super::pool::BufferPlan;
 use super::shard::{Polled, Shard};
+use super::tuning::Tuning;
 use crate::io::{Error, ErrorKind, Result};
 use crate::readiness::Token;
 use crate::task::{self, NEVER, Poller, Work};
@@ -147,15 +148,19 @@ pub(super) fn connection_count() -> usize {
 
 /// Returns bytes for the receive buffer of a UDP socket.
 pub(super) fn datagram_capacity() -> usize {
-    BufferPlan::for_memory(memory()).large
+    match memory() >> 20 {
+        0..24 => 8 << 10,
+        24..96 => 16 << 10,
+        _ => 64 << 10,
+    }
 }
 
 #[cold]
 fn start() -> Result<Box<Runtime>> {
     let words: Vec<(String, String)> = env::settings().collect();
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let sources =
-        Sources::from_words(pairs).map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
+    let sources = Sources::from_words(pairs.clone())
+        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
     let mut random = [[0; 8]; 3];
     entropy::fill(random.as_flattened_mut()).map_err(|_| {
         Error::new(
@@ -169,6 +174,11 @@ fn start() -> Result<Box<Runtime>> {
     let [seed, first, second] = random.map(u64::from_le_bytes);
     let mut shard = Shard::new(card, plan, seed, now());
     shard.stack().set_keys(Keys::new(first, second));
+    let (tuning, wrong) = Tuning::from_words(pairs);
+    if let Some(wrong) = wrong {
+        eprintln!("network: {wrong}");
+    }
+    shard.stack().tune(tuning);
     match sources.v4 {
         Source::Dhcp => shard.stack().start_dhcp(now()),
         Source::Given(settings) => shard.stack().configure(Some(&settings)),

@@ -31,6 +31,7 @@ use super::pool::{BufferPlan, Pool};
 use super::ports::Ports;
 use super::reassembly::Reassembly;
 use super::trouble::Report;
+use super::tuning::Tuning;
 use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -134,6 +135,11 @@ impl Stack {
     pub(crate) fn set_keys(&mut self, keys: Keys) {
         debug_assert!(self.tuples.is_empty(), "what is in the table would not be found again");
         self.tuples = HashMap::with_hasher(keys);
+    }
+
+    /// Uses `tuning` for the connections from now on.
+    pub(crate) fn tune(&mut self, tuning: Tuning) {
+        self.pool.tuning = tuning;
     }
 
     /// Starts to ask for an address by DHCP.

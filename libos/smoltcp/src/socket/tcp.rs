@@ -2245,7 +2245,9 @@ impl<'a> Socket<'a> {
                     // Whoever does not know the exact number may be guessing: ask. The remote end, if
                     // it was that, answers with the number asked for (RFC 9293, 3.10.7.4).
                     if repr.control == TcpControl::Rst && segment_start != window_start {
-                        net_debug!("RST inside the window, but not at its start, will send challenge ACK");
+                        net_debug!(
+                            "RST inside the window, but not at its start, will send challenge ACK"
+                        );
                         return self.challenge_ack_reply(cx, ip_repr, repr);
                     }
 

@@ -140,7 +140,10 @@ impl Assembler {
     }
 
     pub fn clear(&mut self) {
-        let used = self.contigs.iter_mut().take_while(|contig| contig.has_data());
+        let used = self
+            .contigs
+            .iter_mut()
+            .take_while(|contig| contig.has_data());
         used.for_each(|contig| *contig = Contig::empty());
     }
 

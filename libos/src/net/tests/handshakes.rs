@@ -108,7 +108,7 @@ fn a_listener_that_goes_breaks_off_what_it_has() {
 
 #[test]
 fn memory_bounds_the_connections_and_time_wait_gives_way() {
-    let plan = BufferPlan { limit: 4, large_limit: 4, ..PLAN };
+    let plan = BufferPlan { limit: 4, ..PLAN };
     let mut world = World::with_plan(plan);
     let (listener, _) = world.server.stack().listen(SocketAddrV4::new(ANY, 80), 4).unwrap();
     for _ in 0..20 {

@@ -20,7 +20,7 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 pub(crate) const PLAN: BufferPlan =
-    BufferPlan { large: 16 << 10, small: 2 << 10, large_limit: 64, limit: 128 };
+    BufferPlan { floor: 2 << 10, most: 16 << 10, budget: 1 << 20, limit: 128 };
 
 /// How long a frame is under way.
 const DELAY: Duration = Duration::from_micros(100);

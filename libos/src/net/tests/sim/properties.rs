@@ -146,7 +146,7 @@ fn run(pair: Pair, seed: u64) -> Result<Outcome, String> {
 }
 
 fn plan(size: usize) -> BufferPlan {
-    BufferPlan { large: size, small: size, large_limit: 4, limit: 8 }
+    BufferPlan { floor: size, most: size, budget: 0, limit: 8 }
 }
 
 fn seeds() -> Range<u64> {

@@ -118,7 +118,7 @@ fn megabits(conditions: Conditions, buffer: usize) -> String {
 
 /// Sends from the one who connects to the one who listens. Returns how much arrived in which time.
 fn transfer(conditions: Conditions, buffer: usize, seed: u64) -> (usize, Duration) {
-    let plan = BufferPlan { large: buffer, small: buffer, large_limit: 4, limit: 8 };
+    let plan = BufferPlan { floor: buffer, most: buffer, budget: 0, limit: 8 };
     let mut client = Ours::new(CLIENT, plan, 2 * seed);
     let mut server = Ours::new(SERVER, plan, 2 * seed + 1);
     server.listen();
