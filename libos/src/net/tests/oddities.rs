@@ -102,7 +102,7 @@ fn a_closed_window_is_probed_until_it_opens() {
     let mut peer = Peer::new(99, 80);
     peer.window = 0;
     let (mut world, _, id) = connected(&mut peer);
-    assert_eq!(write(world.server.stack(), id, &[7; 3000]), 3000);
+    assert_eq!(write(world.server.stack(), id, &[7; 1500]), 1500);
     let (start, first) = (world.now, peer.expected);
     let mut probes = 0;
     while world.now < start + SECONDS(100) {
@@ -129,7 +129,7 @@ fn a_closed_window_is_probed_until_it_opens() {
         let Some(next) = world.server.deadline(world.now) else { break };
         world.now = next.max(world.now + Duration::from_micros(1));
     }
-    assert_eq!(peer.expected.wrapping_sub(first), 3000);
+    assert_eq!(peer.expected.wrapping_sub(first), 1500);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::env;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::LazyLock;
 
-const PLAN: BufferPlan = BufferPlan { large: 2048, small: 1024, large_limit: 4, limit: 16 };
+const PLAN: BufferPlan = BufferPlan { floor: 1024, most: 2048, budget: 4096, limit: 16 };
 const BACKLOG: usize = 4;
 const PORT: u16 = 80;
 /// Most that a table of this host has room for; where it is reached, something grows with what comes in.

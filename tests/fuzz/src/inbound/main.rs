@@ -46,13 +46,17 @@ mod libos {
         pub(crate) mod dns;
         pub(crate) mod error;
         pub(crate) mod frame;
+        pub(crate) mod hash;
         pub(crate) mod icmpv6;
         pub(crate) mod link;
         pub(crate) mod listener;
         pub(crate) mod pool;
         pub(crate) mod ports;
+        pub(crate) mod reassembly;
         pub(crate) mod shard;
         pub(crate) mod stack;
+        pub(crate) mod trouble;
+        pub(crate) mod tuning;
 
         pub(crate) mod tests {
             pub(crate) mod peer;
