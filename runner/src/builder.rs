@@ -240,7 +240,7 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     put_whole(path, bytes).map_err(|cause| BuildError::File { path: path.to_owned(), cause })
 }
 
-fn put_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn put_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -31,6 +31,8 @@ pub enum Need {
     Iso,
     /// What the behaviour tests use.
     Tests,
+    /// What the benchmark uses.
+    Bench,
 }
 
 /// Whether the package manager may be called.
@@ -128,6 +130,7 @@ impl Need {
         let programs: &[&'static str] = match self {
             Self::Qemu => &[qemu::PROGRAM],
             Self::Iso => &["grub-mkrescue", "xorriso", "mformat"],
+            Self::Bench => &["wrk", "ip", "cc"],
             Self::Tests => &["curl", "wrk", "ip", "g++", UEFI],
         };
         programs.iter().copied().filter(|program| !is_there(program)).collect()
@@ -147,6 +150,10 @@ impl Need {
             }
             (Self::Iso, System::Pacman) => &["grub", "libisoburn", "mtools"],
             (Self::Iso, System::Apk) => &["grub", "grub-bios", "grub-efi", "xorriso", "mtools"],
+            (Self::Bench, System::Apt(_)) => &["wrk", "iproute2", "gcc", "libc6-dev"],
+            (Self::Bench, System::Dnf) => &["wrk", "iproute", "gcc", "glibc-static"],
+            (Self::Bench, System::Pacman) => &["wrk", "iproute2", "gcc"],
+            (Self::Bench, System::Apk) => &["wrk", "iproute2", "gcc", "musl-dev"],
             (Self::Tests, System::Apt(_)) => &["curl", "wrk", "iproute2", "g++", "ovmf"],
             (Self::Tests, System::Dnf) => &["curl", "wrk", "iproute", "gcc-c++", "edk2-ovmf"],
             (Self::Tests, System::Pacman) => &["curl", "wrk", "iproute2", "gcc", "edk2-ovmf"],

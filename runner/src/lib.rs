@@ -5,6 +5,7 @@
 //! [`kvm`] find something to run it on, [`machine`] starts it and reads its [`control`] channel, [`crash`]
 //! explains how it died. It leans on the linker for the image format and on `abi` for the channel.
 
+pub mod bench;
 pub mod builder;
 pub mod cli;
 pub mod command_line;

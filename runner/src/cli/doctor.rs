@@ -27,7 +27,8 @@ struct Finding {
 
 /// Looks at everything and prints it.
 pub(super) fn execute() -> Outcome {
-    let findings = [home(), c_linker(), qemu_itself(), kvm_usable(), disc_tools(), test_tools(), tap()];
+    let findings =
+        [home(), c_linker(), qemu_itself(), kvm_usable(), disc_tools(), test_tools(), bench_tools(), tap()];
     for finding in &findings {
         print(finding);
     }
@@ -86,6 +87,10 @@ fn disc_tools() -> Finding {
 
 fn test_tools() -> Finding {
     Finding { weight: Weight::Useful, subject: "test", result: tools(Need::Tests) }
+}
+
+fn bench_tools() -> Finding {
+    Finding { weight: Weight::Useful, subject: "bench", result: tools(Need::Bench) }
 }
 
 fn tools(need: Need) -> Result<String, String> {

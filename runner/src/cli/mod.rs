@@ -3,6 +3,7 @@
 //! One file a subcommand. Each returns the status of the process; what goes wrong before a guest could end by itself
 //! is one message on standard error and [`STATUS_FAILED`].
 
+mod bench;
 mod build;
 mod choices;
 mod doctor;
@@ -43,6 +44,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Tells what this system lacks, and how to get it
     Doctor,
+    /// Measures our guest beside a stock Linux guest
+    Bench(bench::Bench),
     /// Gets what the tests need and runs them
     Test(test::Test),
 }
@@ -55,6 +58,7 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Command::Build(build) => build.execute(),
         Command::Inspect(inspect) => inspect.execute(),
         Command::Doctor => doctor::execute(),
+        Command::Bench(bench) => bench.execute(),
         Command::Test(test) => test.execute(),
     };
     let status = outcome.unwrap_or_else(|error| {

@@ -15,7 +15,7 @@ use abi::control::CrashKind;
 
 use crate::control::CrashRecord;
 pub use symbols::{Owner, Symbols};
-use symbols::{Programs, SourceFrame};
+pub(crate) use symbols::{Programs, SourceFrame};
 
 /// Column at which the place in the source starts, where the name leaves room.
 const SOURCE_COLUMN: usize = 48;

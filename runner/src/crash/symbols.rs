@@ -64,13 +64,13 @@ pub(super) struct Symbol {
 
 /// A function at an address, innermost first where functions were inlined.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct SourceFrame {
-    pub(super) function: Option<String>,
-    pub(super) location: Option<(String, u32)>,
+pub(crate) struct SourceFrame {
+    pub(crate) function: Option<String>,
+    pub(crate) location: Option<(String, u32)>,
 }
 
 /// One ELF file.
-pub(super) struct Program {
+pub(crate) struct Program {
     pub(super) owner: Owner,
     pub(super) eh_frame: Section,
     pub(super) text_start: u64,
@@ -101,17 +101,17 @@ struct Segment {
 
 /// Both ELF files of an image, each if it could be read.
 #[derive(Debug, Default)]
-pub(super) struct Programs(Vec<Program>);
+pub(crate) struct Programs(Vec<Program>);
 
 impl Programs {
-    pub(super) fn load(symbols: &Symbols) -> Self {
+    pub(crate) fn load(symbols: &Symbols) -> Self {
         let files = [(Owner::Guest, &symbols.guest), (Owner::Nucleus, &symbols.nucleus)];
         let load = |(owner, path): (Owner, &Option<PathBuf>)| Program::load(owner, path.as_deref()?);
         Self(files.into_iter().filter_map(load).collect())
     }
 
     /// Returns the program in whose segments `address` lies.
-    pub(super) fn at(&self, address: u64) -> Option<&Program> {
+    pub(crate) fn at(&self, address: u64) -> Option<&Program> {
         self.0.iter().find(|program| program.access(address).is_some())
     }
 }
@@ -154,7 +154,7 @@ impl Program {
     }
 
     /// Returns the functions at `address`, the innermost first.
-    pub(super) fn source_frames(&self, address: u64) -> Vec<SourceFrame> {
+    pub(crate) fn source_frames(&self, address: u64) -> Vec<SourceFrame> {
         let mut frames = self.debug_frames(address).unwrap_or_default();
         if frames.is_empty() {
             frames.push(SourceFrame { function: None, location: None });
