@@ -131,10 +131,8 @@ fn read(bytes: &[u8]) -> Result<Head, Failure> {
 fn read_field(field: &Field<'_>, is_new: bool, hosts: &mut u32, head: &mut Head) -> Result<(), Status> {
     match field.name.len() {
         4 if field.is(b"host") => *hosts += 1,
-        6 if field.is(b"expect") => {
-            if is_new && has_word(field.value, "100-continue") {
-                head.expectation = Expectation::Continue;
-            }
+        6 if is_new && field.is(b"expect") && has_word(field.value, "100-continue") => {
+            head.expectation = Expectation::Continue;
         }
         10 if field.is(b"connection") => {
             if has_word(field.value, "close") {
