@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) is_unresolved: bool,
     /// When its timer in the heap fires.
     pub(crate) timer: Option<Instant>,
+    /// When the socket wants its turn, as of its last one.
+    pub(crate) deadline: Option<Instant>,
     /// The peer has sent its last byte.
     has_ended: bool,
     /// Why the connection broke.
@@ -88,6 +90,7 @@ impl Connection {
             is_dirty: false,
             is_unresolved: false,
             timer: None,
+            deadline: None,
             has_ended: false,
             failure: None,
             suspicion: None,
@@ -112,6 +115,7 @@ impl Connection {
         self.is_dirty = false;
         self.is_unresolved = false;
         self.timer = None;
+        self.deadline = None;
         self.has_ended = false;
         self.failure = None;
         self.suspicion = None;

@@ -37,11 +37,8 @@ impl Stack {
     /// Sends what is due.
     pub(crate) fn send_due(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
         self.poll_services(now, transmitter);
-        while let Some((_, id)) = self.timers.pop_due(now) {
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.timer = None;
-                self.mark(id);
-            }
+        while let Some((at, id)) = self.timers.pop_due(now) {
+            self.fire(now, at, id);
         }
         self.device = DeviceRoom::Enough;
         let mut list = mem::replace(&mut self.dirty, mem::take(&mut self.dirty_spare));
@@ -173,14 +170,33 @@ impl Stack {
         })
     }
 
-    /// Makes the connection dirty at `next`, or earlier if an entry for it stands in the heap already.
-    fn schedule(&mut self, now: Instant, id: ConnectionId, next: Option<Instant>) {
-        let Some(next) = next else { return };
+    /// Makes the connection dirty if its time has come. Mostly it has gone on since the timer was set: then the timer
+    /// follows, and the socket is not asked.
+    fn fire(&mut self, now: Instant, at: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let next = if next <= now { now + IDLE_DELAY } else { next };
-        if connection.timer.is_none_or(|timer| next < timer) {
-            connection.timer = Some(next);
-            self.timers.add(next, id);
+        if connection.timer != Some(at) {
+            return;
+        }
+        connection.timer = None;
+        match connection.deadline {
+            Some(deadline) if deadline > now => {
+                connection.timer = Some(deadline);
+                self.timers.add(deadline, id);
+            }
+            Some(_) => self.mark(id),
+            None => {}
+        }
+    }
+
+    /// Makes the connection dirty at `next`. A timer that stands in the heap for an earlier time stays there.
+    fn schedule(&mut self, now: Instant, id: ConnectionId, next: Option<Instant>) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.deadline = next.map(|next| if next <= now { now + IDLE_DELAY } else { next });
+        if let Some(deadline) = connection.deadline
+            && connection.timer.is_none_or(|timer| deadline < timer)
+        {
+            connection.timer = Some(deadline);
+            self.timers.add(deadline, id);
         }
     }
 }
