@@ -17,7 +17,8 @@ const FULL_DELAY: Duration = Duration::from_micros(200);
 const IDLE_DELAY: Duration = Duration::from_millis(1);
 /// How long connecting asks for the Ethernet address of the peer: three times, as Linux does.
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
-/// Entries of the timer heap, beyond one a connection, at which it is tidied.
+/// Entries of the timer heap, beyond two a connection, at which it is tidied: one is left for each connection then, so
+/// that the work is spread over as many new entries at least.
 pub(super) const STALE_TIMERS: usize = 1024;
 
 /// What asking one connection for frames came to.
@@ -46,9 +47,10 @@ impl Stack {
             self.take_turn(now, id, transmitter);
         }
         self.dirty_spare = list;
-        if self.timers.len() > self.connections.len() + STALE_TIMERS {
+        if self.timers.len() > 2 * self.connections.len() + STALE_TIMERS {
             let connections = &self.connections;
-            self.timers.retain(|_, id| connections.get(id).is_some());
+            let is_its_own = |at, id| connections.get(id).is_some_and(|its| its.timer == Some(at));
+            self.timers.retain(is_its_own);
         }
     }
 
