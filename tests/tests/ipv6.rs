@@ -14,8 +14,6 @@ use runner::{Machine, MachineConfig, Network};
 
 const HOST: &str = "fd09::1/64";
 const GUEST: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 2);
-/// The address that QEMU's default Ethernet address gives in a network.
-const BY_ITSELF: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0x5054, 0x00ff, 0xfe12, 0x3456);
 const START: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -24,7 +22,8 @@ fn curl_gets_pages_at_a_given_address_and_at_both_versions() {
     on_tap(|| {
         let machine = start("http", &[("net.ip6", "fd09::2/64"), ("net.ip", "10.9.0.2/24")]);
         assert!(wait_until_serving((GUEST, 80).into(), START, || false).is_some(), "{}", machine.console());
-        for url in ["http://[fd09::2]/", "http://10.9.0.2/", "http://[fe80::5054:ff:fe12:3456%25tap0]/"] {
+        let on_the_wire = format!("http://[{}%25{INTERFACE}]/", address_in(0xfe80, &machine));
+        for url in ["http://[fd09::2]/", "http://10.9.0.2/", &on_the_wire] {
             assert!(curl(url).contains("Hello"), "{url}");
         }
         assert_eq!(curl("http://[fd09::2]/bytes/3000000").len(), 3_000_000);
@@ -39,12 +38,9 @@ fn a_router_gives_the_guest_its_address() {
     on_tap(|| {
         let machine = start("http", &[]);
         let advertising = Advertising::start();
-        assert!(
-            wait_until_serving((BY_ITSELF, 80).into(), START, || false).is_some(),
-            "{}",
-            machine.console()
-        );
-        assert!(curl(&format!("http://[{BY_ITSELF}]/")).contains("Hello"));
+        let own = address_in(0xfd09, &machine);
+        assert!(wait_until_serving((own, 80).into(), START, || false).is_some(), "{}", machine.console());
+        assert!(curl(&format!("http://[{own}]/")).contains("Hello"));
         drop(advertising);
         stop_well(machine);
     });
@@ -132,6 +128,16 @@ fn start(program: &str, options: &[(&str, &str)]) -> Machine {
     }
     config.network = Network::Tap(INTERFACE.to_owned());
     Machine::start(&config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Returns the address that the machine's Ethernet address gives in the network with this first word.
+fn address_in(network: u16, machine: &Machine) -> Ipv6Addr {
+    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", machine.process_id())).expect("it runs");
+    let (_, rest) = line.split_once(",mac=").expect("the card of a tap has an address");
+    let bytes: Vec<u16> =
+        rest[..17].split(':').map(|byte| u16::from_str_radix(byte, 16).expect("hex")).collect();
+    let [a, b, c, d, e, f] = bytes[..] else { panic!("six bytes: {bytes:?}") };
+    Ipv6Addr::new(network, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f)
 }
 
 fn socket(peer: SocketAddr) -> UdpSocket {
