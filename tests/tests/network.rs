@@ -177,6 +177,33 @@ fn sixty_four_clients_are_served_at_once() {
     });
 }
 
+/// As many as the memory plan promises; each is served twice, with all the others open.
+#[test]
+fn ten_thousand_connections_are_kept_alive_in_256_mebibytes() {
+    const COUNT: usize = 10_000;
+    namespace::run(|| {
+        let config = MachineConfig { memory_mib: 256, ..program::machine(directory(), "http", &[]) };
+        let server = Server::plug_in(config);
+        let request = request("GET", "/", 0);
+        let mut clients = Vec::with_capacity(COUNT);
+        for number in 0..COUNT {
+            let client = Client::connect(server.address());
+            clients.push(client.unwrap_or_else(|error| panic!("client {number}: {error}")));
+        }
+        for round in 0..2 {
+            for (number, client) in clients.iter_mut().enumerate() {
+                let answer = client.send(request.as_bytes()).and_then(|()| client.response());
+                let answer = answer.unwrap_or_else(|error| panic!("client {number}, round {round}: {error}"));
+                assert_eq!(answer.status, 200);
+            }
+        }
+        assert!(figures(&server).open_connections > COUNT as u64);
+        drop(clients);
+        server.assert_serves_soon();
+        server.stop_well();
+    });
+}
+
 #[test]
 fn two_thousand_connections_in_a_row_leave_nothing_behind() {
     on_the_fastest_network(|server| {

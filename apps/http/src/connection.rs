@@ -12,6 +12,9 @@ const PATTERN_PERIOD: u8 = 251;
 /// Some periods of the pattern, so that it is copied in larger pieces.
 const PATTERN: [u8; PATTERN_PERIOD as usize * 16] = pattern();
 
+/// What is kept of the memory for answers, in bytes: enough for the usual ones.
+const KEPT_OUTPUT: usize = 256;
+
 /// A connection.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -79,6 +82,11 @@ impl Connection {
         }
     }
 
+    /// Returns how many bytes of memory are held for the connection, without the socket's.
+    pub(crate) fn held(&self) -> usize {
+        self.session.held()
+    }
+
     fn turn(&mut self) -> Result<Turn> {
         if !self.is_sent() {
             self.send_output()?;
@@ -136,6 +144,7 @@ impl Connection {
         *sent += stream.write_with(|space| copy(rest, space))?;
         if *sent == session.output.len() {
             session.output.clear();
+            session.output.shrink_to(KEPT_OUTPUT);
             *sent = 0;
         }
         Ok(())

@@ -18,10 +18,11 @@ const LOOK: Duration = Duration::from_secs(15);
 const BATCH: usize = 256;
 /// The listener's key; connections have their place in the table, which never gets that far.
 const LISTENER: u64 = u64::MAX;
-/// What a connection may cost the server itself, in bytes: a request's head that is not whole yet, and an answer.
-const CONNECTION_BYTES: u64 = 16 << 10;
-/// The share of the memory that may go into it.
-const CONNECTION_SHARE: u64 = 4;
+/// What a connection usually costs the server itself, in bytes.
+const CONNECTION_BYTES: u64 = 1 << 10;
+/// The share of the memory that connections may take, and that unusual ones may, which hold heads that are not whole yet
+/// or answers that nobody takes.
+const MEMORY_SHARE: u64 = 16;
 
 /// The server.
 pub(crate) struct Server {
@@ -31,6 +32,9 @@ pub(crate) struct Server {
     /// When to look for clients that have been silent for too long.
     next_look: Instant,
     limit: u64,
+    /// Bytes held for all clients, and how many may be.
+    held: usize,
+    held_limit: usize,
     has_warned: bool,
 }
 
@@ -45,12 +49,15 @@ impl Server {
     /// Makes a server for the connections that come to `listener`.
     pub(crate) fn new(listener: TcpListener) -> Result<Self> {
         listener.set_nonblocking(true)?;
+        let share = system::memory_bytes() / MEMORY_SHARE;
         Ok(Self {
             listener,
             poll: Poll::new(),
             clients: Slab::new(),
             next_look: after(Instant::now(), LOOK),
-            limit: (system::memory_bytes() / CONNECTION_SHARE / CONNECTION_BYTES).max(16),
+            limit: (share / CONNECTION_BYTES).max(16),
+            held: 0,
+            held_limit: usize::try_from(share).unwrap_or(usize::MAX),
             has_warned: false,
         })
     }
@@ -69,6 +76,7 @@ impl Server {
             if now >= self.next_look {
                 self.next_look = after(now, LOOK);
                 self.clients.retain(|_, client| after(client.last_heard, PATIENCE) > now);
+                self.held = self.clients.iter().map(|(_, client)| client.connection.held()).sum();
             }
         }
     }
@@ -81,13 +89,23 @@ impl Server {
         // A client may have gone by an earlier event of the same batch.
         let Some(client) = self.clients.get_mut(place) else { return Ok(()) };
         client.last_heard = now;
-        match client.connection.advance() {
+        let before = client.connection.held();
+        let mut progress = client.connection.advance();
+        let held = client.connection.held();
+        self.held = (self.held + held).saturating_sub(before);
+        if self.held > self.held_limit && held > before {
+            progress = Progress::Over;
+        }
+        match progress {
             Progress::Waits(interest) if interest == client.interest => {}
             Progress::Waits(interest) => {
                 client.interest = interest;
                 client.watch.change(interest, Mode::Edge);
             }
-            Progress::Over => drop(self.clients.remove(place)),
+            Progress::Over => {
+                self.held = self.held.saturating_sub(held);
+                drop(self.clients.remove(place));
+            }
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! One connection: requests are answered in the order they come, as far as the bytes reach.
 
+use crate::MAX_HEAD;
 use crate::answer::{Framing, Kind, Persistence, Status, append_head, append_text};
 use crate::checksum::Checksum;
 use crate::head::{Expectation, Head, Method, Parsed, Place, parse};
 use alloc::vec::Vec;
 use core::mem;
 
+/// When answers are sent before more requests are looked at, in bytes.
+const MOST_OUTPUT: usize = 16 << 10;
 const GREETING: &[u8] = b"Hello from the meta-OS.\n";
 
 /// One connection.
@@ -51,18 +54,33 @@ impl Session {
     pub fn feed(&mut self, piece: &[u8], report: &impl Report) -> (usize, Step) {
         if self.carry.is_empty() {
             let (taken, step) = self.answer_all(piece, report);
-            if step == Step::Read {
+            if step == Step::Read && !self.is_full() {
                 self.carry.extend_from_slice(&piece[taken..]);
                 return (piece.len(), step);
             }
             return (taken, step);
         }
         let mut bytes = mem::take(&mut self.carry);
-        bytes.extend_from_slice(piece);
+        // More than a head is never kept; the rest waits where it is.
+        let count = piece.len().min((MAX_HEAD + 1).saturating_sub(bytes.len()));
+        bytes.extend_from_slice(&piece[..count]);
         let (taken, step) = self.answer_all(&bytes, report);
-        bytes.drain(..taken);
-        self.carry = bytes;
-        (piece.len(), step)
+        if taken < bytes.len() {
+            bytes.drain(..taken);
+            self.carry = bytes;
+        }
+        (count, step)
+    }
+
+    /// Returns how many bytes of memory are held for this connection.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.carry.capacity() + self.output.capacity()
+    }
+
+    /// Tells whether so much is answered that it should be sent first.
+    fn is_full(&self) -> bool {
+        self.output.len() >= MOST_OUTPUT
     }
 
     /// Tells whether bytes wait here for [`Self::feed`] to be called again, with or without new ones.
@@ -98,7 +116,7 @@ impl Session {
                 }
                 continue;
             }
-            if rest.is_empty() {
+            if rest.is_empty() || self.is_full() {
                 return (taken, Step::Read);
             }
             match parse(rest) {

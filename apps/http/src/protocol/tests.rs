@@ -59,6 +59,21 @@ fn a_request_may_come_byte_by_byte() {
 }
 
 #[test]
+fn answers_to_a_flood_of_requests_are_sent_before_more_are_looked_at() {
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let flood = request.repeat(10_000);
+    let (mut session, mut taken, mut answered) = (Session::new(), 0, 0);
+    while taken < flood.len() {
+        let (count, step) = feed(&mut session, &flood[taken..]);
+        assert_eq!(step, Step::Read);
+        assert!(session.held() < 64 << 10, "{} bytes are held", session.held());
+        answered += String::from_utf8(session.output.split_off(0)).unwrap().matches("200 OK").count();
+        taken += count;
+    }
+    assert_eq!(answered, 10_000);
+}
+
+#[test]
 fn the_client_says_whether_the_connection_goes_on() {
     assert_eq!(answer("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").1, Step::Close);
     assert_eq!(answer("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, Close\r\n\r\n").1, Step::Close);
