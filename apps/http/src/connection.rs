@@ -4,7 +4,7 @@ use crate::figures::{FIGURES, OpenConnection};
 use core::mem;
 use http_protocol::{Checksum, Persistence, Session, Step};
 use libos::io::{ErrorKind, Result};
-use libos::net::TcpStream;
+use libos::net::{Shutdown, TcpStream};
 use libos::poll::Readiness;
 
 /// The pattern of `/bytes/N`: byte i of a body is i modulo this prime.
@@ -12,6 +12,8 @@ const PATTERN_PERIOD: u8 = 251;
 /// Some periods of the pattern, so that it is copied in larger pieces.
 const PATTERN: [u8; PATTERN_PERIOD as usize * 16] = pattern();
 
+/// Most that is taken in from a client that is refused, in bytes.
+const MOST_DRAINED: u64 = 1 << 20;
 /// What is kept of the memory for answers, in bytes: enough for the usual ones.
 const KEPT_OUTPUT: usize = 256;
 
@@ -41,6 +43,8 @@ enum Work {
     Send { place: u64, left: u64, persistence: Persistence },
     /// Receive a body.
     Sink { length: u64, left: u64, checksum: Checksum, persistence: Persistence },
+    /// Say that no more is sent, and let so many bytes at most come.
+    Drain { left: u64 },
     /// Close.
     Close,
 }
@@ -109,6 +113,11 @@ impl Connection {
                 self.work = after(*persistence);
             }
             Work::Sink { left, checksum, .. } => *left -= receive_body(&self.stream, *left, checksum)?,
+            Work::Drain { left } => {
+                if drain(&self.stream, left)? == 0 {
+                    self.work = Work::Close;
+                }
+            }
             Work::Close => {}
         }
         Ok(Turn::Again)
@@ -127,6 +136,7 @@ impl Connection {
         self.work = match step {
             Step::Read => Work::Answer,
             Step::Close => Work::Close,
+            Step::Refuse => Work::Drain { left: MOST_DRAINED },
             Step::Send(left, persistence) => Work::Send { place: 0, left, persistence },
             Step::Sink(length, persistence) => {
                 let mut checksum = Checksum::new();
@@ -184,6 +194,14 @@ fn receive_body(stream: &TcpStream, left: u64, checksum: &mut Checksum) -> Resul
         (count, count as u64)
     })?;
     if received == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(received) }
+}
+
+/// Ends the sending side and takes in what has come; returns how many bytes, 0 at the end and when it is enough.
+fn drain(stream: &TcpStream, left: &mut u64) -> Result<u64> {
+    stream.shutdown(Shutdown::Write)?;
+    let count = stream.read_with(|piece| (piece.len(), piece.len() as u64))?.min(*left);
+    *left -= count;
+    Ok(if *left == 0 { 0 } else { count })
 }
 
 fn copy(bytes: &[u8], space: &mut [u8]) -> (usize, usize) {

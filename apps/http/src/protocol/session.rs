@@ -35,6 +35,9 @@ pub enum Step {
     Sink(u64, Persistence),
     /// Close.
     Close,
+    /// Close, but take in first what the client is still sending: it would not see the answer otherwise (RFC 9112,
+    /// 9.6).
+    Refuse,
 }
 
 /// Writes what `/stats` shows.
@@ -124,7 +127,7 @@ impl Session {
                 Parsed::Bad(status) => {
                     self.answered += 1;
                     status.append("", Persistence::Close, Framing::Whole, &mut self.output);
-                    return (bytes.len(), Step::Close);
+                    return (bytes.len(), Step::Refuse);
                 }
                 Parsed::Whole(head) => {
                     taken += head.length;
@@ -179,7 +182,7 @@ impl Session {
         }
         let Some(length) = head.body else {
             Status::LengthRequired.append("", Persistence::Close, Framing::Whole, &mut self.output);
-            return Step::Close;
+            return Step::Refuse;
         };
         if head.expectation == Expectation::Continue && length > 0 {
             self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");

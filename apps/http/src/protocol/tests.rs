@@ -102,7 +102,7 @@ fn errors_have_their_numbers() {
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
     ] {
         assert_eq!(status(bad), 400, "{bad:?}");
-        assert_eq!(answer(bad).1, Step::Close, "{bad:?}");
+        assert_eq!(answer(bad).1, Step::Refuse, "{bad:?}");
     }
     assert!(answer("POST / HTTP/1.1\r\nHost: a\r\n\r\n").0.contains("Allow: GET, HEAD\r\n"));
 }
