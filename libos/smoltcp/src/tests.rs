@@ -166,7 +166,12 @@ pub(crate) mod segmentation_offload {
     // The value is chosen to allow dispatching unsegmented packets whose sizes
     // exceed the length field in the IP header.
     pub const MAX_SEGMENTABLE_SIZE: usize =
-        ETHERNET_HEADER_LEN + IPV6_HEADER_LEN + (u16::MAX as usize) + 1;
+        ETHERNET_HEADER_LEN + LARGEST_IP_HEADER_LEN + (u16::MAX as usize) + 1;
+
+    #[cfg(feature = "proto-ipv6")]
+    const LARGEST_IP_HEADER_LEN: usize = IPV6_HEADER_LEN;
+    #[cfg(not(feature = "proto-ipv6"))]
+    const LARGEST_IP_HEADER_LEN: usize = IPV4_HEADER_LEN;
 
     pub fn setup_segmenting<'a>(
         medium: Medium,
@@ -193,7 +198,9 @@ pub(crate) mod segmentation_offload {
                     ..Default::default()
                 },
                 segmentation: SegmentationCapabilities {
+                    #[cfg(feature = "proto-ipv4")]
                     tcpv4: Some(MAX_SEGMENTABLE_SIZE.try_into().unwrap()),
+                    #[cfg(feature = "proto-ipv6")]
                     tcpv6: Some(MAX_SEGMENTABLE_SIZE.try_into().unwrap()),
                 },
             }

@@ -268,6 +268,24 @@ pub struct SegmentationCapabilities {
     pub tcpv6: Option<NonZeroUsize>,
 }
 
+#[cfg(feature = "segmentation-offload")]
+impl SegmentationCapabilities {
+    /// Returns whether segmentation can be offloaded for any protocol.
+    #[allow(unused_mut)] // depending on which protocols are enabled
+    pub(crate) fn any(&self) -> bool {
+        let mut any = false;
+        #[cfg(all(feature = "socket-tcp", feature = "proto-ipv4"))]
+        {
+            any |= self.tcpv4.is_some();
+        }
+        #[cfg(all(feature = "socket-tcp", feature = "proto-ipv6"))]
+        {
+            any |= self.tcpv6.is_some();
+        }
+        any
+    }
+}
+
 /// A description of device capabilities.
 ///
 /// Higher-level protocols may achieve higher throughput or lower latency if they consider

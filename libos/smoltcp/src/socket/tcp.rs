@@ -8348,6 +8348,7 @@ mod test {
             ..socket_listen()
         };
         s.tx_buffer = SocketBuffer::new(vec![0; 2 * MAX_SEGMENTABLE_SIZE]);
+        s.set_congestion_control(CongestionControl::None);
 
         send!(
             s,
