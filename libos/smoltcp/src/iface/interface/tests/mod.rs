@@ -65,6 +65,67 @@ fn test_new_panic() {
     Interface::new(config, &mut device, Instant::ZERO);
 }
 
+/// A packet larger than the MTU is left to a device that segments it, whatever the version of IP.
+#[cfg(all(
+    feature = "segmentation-offload",
+    feature = "socket-tcp",
+    feature = "medium-ip"
+))]
+#[rstest]
+#[cfg(feature = "proto-ipv4")]
+#[case::ipv4(IpAddress::v4(192, 168, 1, 1), IpAddress::v4(192, 168, 1, 2))]
+#[cfg(feature = "proto-ipv6")]
+#[case::ipv6(
+    IpAddress::v6(0xfdbe, 0, 0, 0, 0, 0, 0, 1),
+    IpAddress::v6(0xfdbe, 0, 0, 0, 0, 0, 0, 2)
+)]
+fn test_dispatch_to_segmenting_device(#[case] src: IpAddress, #[case] dst: IpAddress) {
+    let (mut iface, _, mut device) =
+        crate::tests::segmentation_offload::setup_segmenting(Medium::Ip);
+    let payload = [0x5a; 4000];
+    assert!(payload.len() > iface.inner.ip_mtu());
+
+    for is_segmented in [false, true] {
+        let tcp_repr = TcpRepr {
+            src_port: 1,
+            dst_port: 2,
+            control: TcpControl::None,
+            seq_number: TcpSeqNumber(0),
+            ack_number: None,
+            window_len: 0,
+            window_scale: None,
+            max_seg_size: None,
+            sack_permitted: false,
+            sack_ranges: [None, None, None],
+            timestamp: None,
+            payload: &payload,
+        };
+        let ip_repr = IpRepr::new(src, dst, IpProtocol::Tcp, tcp_repr.buffer_len(), 64);
+        let mut meta = PacketMeta::default();
+        if is_segmented {
+            meta.segmentation_offload_size = core::num::NonZeroU16::new(1000);
+        }
+        let tx_token = device.transmit(Instant::ZERO).unwrap();
+        iface
+            .inner
+            .dispatch_ip(
+                tx_token,
+                meta,
+                Packet::new(ip_repr, IpPayload::Tcp(tcp_repr)),
+                &mut iface.fragmenter,
+            )
+            .unwrap();
+        let sent = device.testing_device.tx_queue.len();
+        if is_segmented {
+            assert!(sent >= 4, "the device got {sent} segments to send");
+        } else {
+            // Without the request to segment it, it is fragmented or dropped.
+            assert!(sent <= 1);
+        }
+        device.testing_device.tx_queue.clear();
+    }
+}
+
 #[cfg(feature = "socket-udp")]
 #[rstest]
 #[case::ip(Medium::Ip)]
