@@ -3296,7 +3296,10 @@ impl<'a> Socket<'a> {
                     let device_limit = effective_mss;
 
                     #[cfg(feature = "segmentation-offload")]
-                    let device_limit = {
+                    let device_limit = if self.tx_buffer.len() <= effective_mss {
+                        // There is nothing to segment.
+                        effective_mss
+                    } else {
                         let segmentation_caps = cx.segmentation_caps();
                         match ip_repr.version() {
                             #[cfg(feature = "proto-ipv4")]
