@@ -21,6 +21,7 @@ mod hash;
 mod icmpv6;
 mod link;
 mod listener;
+mod offloads;
 mod pool;
 mod ports;
 mod reassembly;
@@ -35,6 +36,7 @@ mod udp;
 
 pub use address::ToSocketAddrs;
 pub use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+pub use services::io::net::Statistics;
 pub use tcp::{Incoming, Shutdown, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
@@ -42,6 +44,12 @@ pub use udp::UdpSocket;
 #[must_use]
 pub fn connection_count() -> usize {
     runtime::connection_count()
+}
+
+/// Returns what the network card has done since the network was first used.
+#[must_use]
+pub fn statistics() -> Statistics {
+    runtime::statistics()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use http_protocol::Report;
 use libos::sync::atomic::{AtomicU64, Ordering};
 use libos::time::Instant;
 use libos::vec::Vec;
-use libos::{format, system};
+use libos::{format, net, system};
 
 /// The figures of this server.
 pub(crate) static FIGURES: Figures =
@@ -50,15 +50,21 @@ impl Report for Figures {
     fn append(&self, output: &mut Vec<u8>) {
         // The machine's clock starts with it.
         let uptime = Instant::now().since_boot().as_millis();
+        let card = net::statistics();
         let text = format!(
             "{{\"uptime_ms\":{uptime},\"requests\":{},\"connections\":{},\"open_connections\":{},\"threads\":{},\
-             \"memory_bytes\":{},\"heap_bytes\":{}}}\n",
+             \"memory_bytes\":{},\"heap_bytes\":{},\"frames_in\":{},\"frames_out\":{},\"doorbells\":{},\
+             \"interrupts\":{}}}\n",
             self.requests.load(Ordering::Relaxed),
             self.connections.load(Ordering::Relaxed),
             self.open.load(Ordering::Relaxed),
             system::threads(),
             system::memory_bytes(),
             system::heap_bytes(),
+            card.frames_in,
+            card.frames_out,
+            card.doorbells,
+            card.interrupts,
         );
         output.extend_from_slice(text.as_bytes());
     }

@@ -5,16 +5,16 @@
 //! [`is_right`] does for the frames that the device does not vouch for. On the way out the device wants the sum of
 //! the pseudo-header in place of a checksum (virtio 1.2, 5.1.6.2).
 
-use super::frame::{ETHERNET_HEADER, IPV4_HEADER, TYPE_IPV4, TYPE_IPV6};
-use core::net::Ipv4Addr;
+use super::device::TcpPlace;
+use super::frame::{ETHERNET_HEADER, PROTOCOL_TCP, TYPE_IPV4, TYPE_IPV6};
+use services::io::net::Carrier;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
 
-/// Where the TCP segment starts in a frame that the stack has written: it writes no IPv4 options.
-pub(crate) const TCP_START: usize = ETHERNET_HEADER + IPV4_HEADER;
+/// Bytes of the shortest frame with a TCP segment.
+const LEAST_IPV4: usize = 54;
+const LEAST_IPV6: usize = 74;
 /// Where the checksum stands in a TCP header (RFC 9293, 3.1).
 pub(crate) const TCP_CHECKSUM: usize = 16;
-/// Length of the shortest frame with a TCP segment.
-pub(crate) const LEAST_TCP_FRAME: usize = TCP_START + 20;
 
 /// Tells whether the TCP or UDP checksum of `frame` is right; a frame with neither passes.
 pub(crate) fn is_right(frame: &[u8]) -> bool {
@@ -58,55 +58,74 @@ fn is_right_segment(bytes: &[u8], source: &IpAddress, destination: &IpAddress) -
     TcpPacket::new_checked(bytes).is_ok_and(|segment| segment.verify_checksum(source, destination))
 }
 
-/// Writes the checksum of a TCP segment that the stack has left out; leaves other frames alone.
-pub(crate) fn complete(frame: &mut [u8]) {
-    if frame.get(12..14) == Some(&TYPE_IPV6) {
-        return complete_v6(frame);
+/// Writes the sum of the pseudo-header in place of the checksum of a TCP segment, for the device to go on from, and says
+/// where the segment is. Leaves frames with something else alone, and those that the stack would not have written.
+pub(crate) fn begin(frame: &mut [u8]) -> Option<TcpPlace> {
+    let length = frame.len();
+    let headers = frame.first_chunk_mut::<LEAST_IPV4>()?;
+    if headers[12..14] != TYPE_IPV4 {
+        return begin_v6(frame);
     }
-    let Some((source, destination, segment)) = tcp_segment(frame) else { return };
-    if let Ok(mut segment) = TcpPacket::new_checked(segment) {
-        segment.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination));
+    if headers[14] != 0x45 || headers[23] != PROTOCOL_TCP {
+        return None;
     }
+    let sum = u64::from(word(headers, 26)) + u64::from(word(headers, 30));
+    let sum = pseudo_sum(sum, length - 34)?;
+    headers[34 + TCP_CHECKSUM..][..2].copy_from_slice(&sum);
+    Some(TcpPlace { carrier: Carrier::Ipv4, start: 34, data: 34 + data_offset(headers[46]) })
 }
 
 #[inline(never)]
-fn complete_v6(frame: &mut [u8]) {
-    let Ok(mut packet) = Ipv6Packet::new_checked(&mut frame[ETHERNET_HEADER..]) else { return };
-    let (source, destination) = (IpAddress::Ipv6(packet.src_addr()), IpAddress::Ipv6(packet.dst_addr()));
-    if packet.next_header() == IpProtocol::Tcp
-        && let Ok(mut segment) = TcpPacket::new_checked(packet.payload_mut())
-    {
-        segment.fill_checksum(&source, &destination);
-    }
-}
-
-/// Writes the sum of the pseudo-header in place of the checksum of a TCP segment, for the device to go on from.
-pub(crate) fn begin(frame: &mut [u8]) {
-    let Some((source, destination, segment)) = tcp_segment(frame) else { return };
-    let length = u32::try_from(segment.len()).unwrap_or(0);
-    let halves = |address: Ipv4Addr| {
-        let [a, b, c, d] = address.octets();
-        u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d]))
-    };
-    let sum = halves(source) + halves(destination) + u32::from(u8::from(IpProtocol::Tcp)) + length;
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    if let (Ok(folded), Some(place)) =
-        (u16::try_from(folded), segment.get_mut(TCP_CHECKSUM..TCP_CHECKSUM + 2))
-    {
-        place.copy_from_slice(&folded.to_be_bytes());
-    }
-}
-
-fn tcp_segment(frame: &mut [u8]) -> Option<(Ipv4Addr, Ipv4Addr, &mut [u8])> {
-    let (headers, segment) = frame.split_at_mut_checked(TCP_START)?;
-    let packet = headers.get(ETHERNET_HEADER..)?.first_chunk::<IPV4_HEADER>()?;
-    if headers[12..14] != [0x08, 0x00] || packet[0] != 0x45 || packet[9] != u8::from(IpProtocol::Tcp) {
+fn begin_v6(frame: &mut [u8]) -> Option<TcpPlace> {
+    let length = frame.len();
+    let headers = frame.first_chunk_mut::<LEAST_IPV6>()?;
+    if headers[12..14] != TYPE_IPV6 || headers[20] != PROTOCOL_TCP {
         return None;
     }
-    let source = Ipv4Addr::new(packet[12], packet[13], packet[14], packet[15]);
-    let destination = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
-    Some((source, destination, segment))
+    let sum = (22..54).step_by(4).map(|at| u64::from(word(headers, at))).sum();
+    let sum = pseudo_sum(sum, length - 54)?;
+    headers[54 + TCP_CHECKSUM..][..2].copy_from_slice(&sum);
+    Some(TcpPlace { carrier: Carrier::Ipv6, start: 54, data: 54 + data_offset(headers[66]) })
+}
+
+/// Folds the sum of the addresses, and adds protocol and length.
+fn pseudo_sum(addresses: u64, length: usize) -> Option<[u8; 2]> {
+    let sum = addresses + u64::from(PROTOCOL_TCP) + length as u64;
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    Some(u16::try_from(sum).ok()?.to_be_bytes())
+}
+
+fn word<const N: usize>(headers: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes([headers[at], headers[at + 1], headers[at + 2], headers[at + 3]])
+}
+
+/// Bytes of a TCP header, of which `field` holds the number of words (RFC 9293, 3.1).
+const fn data_offset(field: u8) -> u16 {
+    (field >> 4) as u16 * 4
+}
+
+/// Writes the checksum of a TCP segment that the stack has left out; leaves other frames alone.
+pub(crate) fn complete(frame: &mut [u8]) {
+    let Some(place) = begin(frame) else { return };
+    let (start, field) = (usize::from(place.start), usize::from(place.start) + TCP_CHECKSUM);
+    // The sum so far is the pseudo-header's; the device would go on from there as well.
+    // Words of four bytes come to the same once folded.
+    let mut words = frame[start..].chunks_exact(4);
+    let sum = words
+        .by_ref()
+        .fold(0_u64, |sum, word| sum + u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]])));
+    let mut rest = [0; 4];
+    rest[..words.remainder().len()].copy_from_slice(words.remainder());
+    let sum = sum + u64::from(u32::from_be_bytes(rest));
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from(sum).unwrap_or(0);
+    frame[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
 #[cfg(test)]
@@ -123,8 +142,19 @@ mod tests {
         frame
     }
 
+    /// The same over IPv6, from `fd00::1` to `fd00::2`.
+    fn frame_of_ipv6() -> Vec<u8> {
+        let mut frame6 = Vec::from([2; 12]);
+        frame6.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 23, 6, 64]);
+        for last in [1, 2] {
+            frame6.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        frame6.extend_from_slice(&frame()[34..]);
+        frame6
+    }
+
     #[test]
-    fn a_completed_segment_is_right_and_a_changed_one_is_not() {
+    fn a_segment_that_was_changed_is_not_right() {
         let mut frame = frame();
         assert!(!is_right(&frame));
         complete(&mut frame);
@@ -157,28 +187,53 @@ mod tests {
     #[test]
     fn the_device_can_go_on_from_what_is_begun() {
         let mut begun = frame();
-        begin(&mut begun);
-        // What the device does: the one's complement sum from the start of the segment.
-        let segment = &begun[TCP_START..];
-        let sum = segment.chunks(2).fold(0_u32, |sum, pair| {
+        let place = TcpPlace { carrier: Carrier::Ipv4, start: 34, data: 54 };
+        assert_eq!(begin(&mut begun), Some(place));
+        finish(&mut begun, 34);
+        let addresses = [IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2)];
+        let segment = TcpPacket::new_checked(&begun[34..]).unwrap();
+        assert!(segment.verify_checksum(&addresses[0], &addresses[1]));
+
+        let mut begun = frame_of_ipv6();
+        let place = TcpPlace { carrier: Carrier::Ipv6, start: 54, data: 74 };
+        assert_eq!(begin(&mut begun), Some(place));
+        finish(&mut begun, 54);
+        // The sum of all halves, the pseudo-header's included (RFC 8200, 8.1).
+        let sum = sum_of(&begun[22..]) + 6 + 23;
+        assert_eq!(fold(sum), 0xffff);
+    }
+
+    /// What a device does: the one's complement sum from the start of the segment goes where the sum so far is.
+    fn finish(frame: &mut [u8], start: usize) {
+        let checksum = !fold(sum_of(&frame[start..]));
+        frame[start + TCP_CHECKSUM..start + TCP_CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
+    }
+
+    fn sum_of(bytes: &[u8]) -> u32 {
+        bytes.chunks(2).fold(0_u32, |sum, pair| {
             sum + u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))
-        });
+        })
+    }
+
+    fn fold(sum: u32) -> u16 {
         let sum = (sum & 0xffff) + (sum >> 16);
-        let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
-        let mut finished = frame();
-        complete(&mut finished);
-        let place = TCP_START + TCP_CHECKSUM;
-        assert_eq!(finished[place..place + 2], checksum.to_be_bytes());
+        u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
     }
 
     #[test]
     fn frames_that_are_no_segments_are_left_alone() {
-        for length in 0..frame().len() {
-            let mut short = frame();
-            short.truncate(length);
-            let _ = is_right(&short);
-            complete(&mut short);
-            begin(&mut short);
+        for whole in [frame(), frame_of_ipv6()] {
+            for length in 0..whole.len() {
+                let mut short = whole.clone();
+                short.truncate(length);
+                let _ = is_right(&short);
+                let _ = begin(&mut short);
+            }
+            let mut datagram = whole.clone();
+            datagram[if whole[12] == 0x08 { 23 } else { 20 }] = 17;
+            let before = datagram.clone();
+            assert_eq!(begin(&mut datagram), None);
+            assert_eq!(datagram, before);
         }
     }
 }

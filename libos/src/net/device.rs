@@ -4,6 +4,9 @@
 //! test. Receiving and transmitting are borrowed apart: a reply is written into a transmit buffer while the frame
 //! that causes it is still read in place in its receive buffer.
 
+use core::num::{NonZeroU16, NonZeroUsize};
+use services::io::net::Carrier;
+
 /// What a device is and can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Capabilities {
@@ -13,6 +16,11 @@ pub(crate) struct Capabilities {
     pub(crate) mtu: usize,
     /// Who writes the checksums of TCP segments that are sent.
     pub(crate) checksums: Checksums,
+    /// Length of the longest frame with a TCP segment over IPv4 that it cuts, if it cuts them. Then it writes checksums
+    /// as well.
+    pub(crate) cuts_ipv4: Option<NonZeroUsize>,
+    /// The same over IPv6.
+    pub(crate) cuts_ipv6: Option<NonZeroUsize>,
 }
 
 /// Who writes the checksums of TCP segments that are sent.
@@ -39,7 +47,20 @@ pub(crate) enum Finish {
     /// Nothing.
     Nothing,
     /// Write the checksum of its TCP segment; the sum of the pseudo-header stands in its place.
-    TcpChecksum,
+    Checksum(TcpPlace),
+    /// Cut its TCP segment into such with so many bytes each, and write their checksums.
+    Cut(TcpPlace, NonZeroU16),
+}
+
+/// Where a TCP segment lies in its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TcpPlace {
+    /// What carries it.
+    pub(crate) carrier: Carrier,
+    /// Where it starts.
+    pub(crate) start: u16,
+    /// Where its data start: the length of all headers.
+    pub(crate) data: u16,
 }
 
 /// A network device.
@@ -70,9 +91,10 @@ pub(crate) trait Receiver {
 
 /// The transmitting half of a device.
 pub(crate) trait Transmitter {
-    /// Tells whether a frame can be taken now.
+    /// Tells whether a frame can be taken now, however long.
     fn has_room(&mut self) -> bool;
 
-    /// Queues a frame of `length` bytes that `write` fills. Without room the frame is lost.
-    fn transmit<R>(&mut self, length: usize, finish: Finish, write: impl FnOnce(&mut [u8]) -> R) -> R;
+    /// Queues a frame of `length` bytes that `write` fills; it also says what is left to do. Without room the frame is
+    /// lost.
+    fn transmit<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> (R, Finish)) -> R;
 }

@@ -14,7 +14,7 @@ mod segment;
 
 pub(crate) use line::Line;
 
-use super::device::{Capabilities, Checksums, Finish, Transmitter};
+use super::device::{Capabilities, Checksums, Transmitter};
 use super::frame;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -43,7 +43,7 @@ pub(crate) struct Link {
     v6: AddressesV6,
     local: Local,
     /// What the device leaves to do for a segment that is sent.
-    finish: Finish,
+    checksums: Checksums,
     /// Changes when the table of neighbours may have changed: paths of connections made before are not used any more.
     generation: u32,
 }
@@ -107,10 +107,7 @@ impl Link {
                 addresses_v6: Vec::new(),
                 frames: VecDeque::new(),
             },
-            finish: match capabilities.checksums {
-                Checksums::Stack => Finish::Nothing,
-                Checksums::Device => Finish::TcpChecksum,
-            },
+            checksums: capabilities.checksums,
             generation: 0,
         };
         link.install();

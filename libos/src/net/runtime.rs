@@ -6,6 +6,7 @@
 use super::card::Card;
 use super::config::{Source, SourceV6, Sources};
 use super::hash::Keys;
+use super::offloads;
 use super::pool::BufferPlan;
 use super::shard::{Polled, Shard};
 use super::tuning::Tuning;
@@ -18,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use services::io::entropy;
-use services::io::net::Net;
+use services::io::net::{Net, Offloads, Statistics};
 use services::{clock, exit, machine};
 use smoltcp::time::Instant;
 use spin::{Mutex, MutexGuard};
@@ -33,6 +34,8 @@ const POLL_INTERVAL_NS: u64 = 200_000;
 const ROUNDS: usize = 4;
 
 static RUNTIME: Mutex<Option<Box<Runtime>>> = Mutex::new(None);
+/// What the card had done before the last wait, for those who may not ask it.
+static AT_LAST_WAIT: Mutex<Statistics> = Mutex::new(Statistics::NONE);
 
 /// The shard, and a list that is kept for its storage.
 struct Runtime {
@@ -146,6 +149,17 @@ pub(super) fn connection_count() -> usize {
     lock().as_mut().map_or(0, |runtime| runtime.shard.stack().connection_count())
 }
 
+/// Returns what the network card has done; nothing before it is used. In a closure given to `read_with` or `write_with`
+/// that is what it had done when the guest last had nothing to do.
+pub(super) fn statistics() -> Statistics {
+    if let Some(runtime) = RUNTIME.try_lock() {
+        return runtime
+            .as_ref()
+            .map_or_else(Statistics::default, |runtime| runtime.shard.card().statistics());
+    }
+    *AT_LAST_WAIT.lock()
+}
+
 /// Returns bytes for the receive buffer of a UDP socket.
 pub(super) fn datagram_capacity() -> usize {
     match memory() >> 20 {
@@ -161,6 +175,8 @@ fn start() -> Result<Box<Runtime>> {
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let sources = Sources::from_words(pairs.clone())
         .map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
+    let allowed = offloads::from_words(pairs.clone())
+        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.text()))?;
     let mut random = [[0; 8]; 3];
     entropy::fill(random.as_flattened_mut()).map_err(|_| {
         Error::new(
@@ -168,7 +184,7 @@ fn start() -> Result<Box<Runtime>> {
             "no source of random bytes; use a CPU with RDRAND or add a virtio-rng device",
         )
     })?;
-    let mut card = Card::new(open()?);
+    let mut card = Card::new(open(allowed)?);
     card.end_wait();
     let plan = BufferPlan::for_memory(memory());
     let [seed, first, second] = random.map(u64::from_le_bytes);
@@ -193,8 +209,8 @@ fn start() -> Result<Box<Runtime>> {
     Ok(Box::new(Runtime { shard, woken: Vec::new() }))
 }
 
-fn open() -> Result<Net> {
-    match Net::open() {
+fn open(allowed: Offloads) -> Result<Net> {
+    match Net::open(allowed) {
         Ok(Some(net)) => Ok(net),
         Ok(None) => {
             Err(Error::new(ErrorKind::NetworkDown, "no network device; start the guest with one (--net)"))
@@ -269,7 +285,10 @@ impl Poller for NetworkPoller {
     }
 
     fn begin_wait(&self) -> Work {
-        lock().as_mut().map_or(Work::None, |runtime| runtime.shard.device().begin_wait())
+        lock().as_mut().map_or(Work::None, |runtime| {
+            *AT_LAST_WAIT.lock() = runtime.shard.card().statistics();
+            runtime.shard.device().begin_wait()
+        })
     }
 
     fn end_wait(&self) {

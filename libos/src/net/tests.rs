@@ -7,6 +7,7 @@ mod masses;
 mod names;
 mod neighbors;
 mod oddities;
+mod offloads;
 mod peer;
 mod segment;
 mod services;

@@ -161,9 +161,10 @@ impl Machine for Mock {
 }
 
 /// Sets the registers that a device would answer with (virtio 1.2, 4.1.4.3): the same features in both halves, of which
-/// bit 0 is checksums in the low one and virtio 1 in the high one. The rest of a device is the test's affair.
+/// bit 0 is checksums in the low one and virtio 1 in the high one; the others are a network card's address, offloads
+/// and merged buffers, and indices for events. The rest of a device is the test's affair.
 fn power_on(registers: Registers) {
-    registers.write_u32(4, 1 << 29 | 1 << 5 | 1);
+    registers.write_u32(4, 1 << 29 | 1 << 15 | 1 << 12 | 1 << 11 | 1 << 8 | 1 << 7 | 1 << 5 | 1 << 1 | 1);
     registers.write_u16(18, 2);
     registers.write_u16(24, 256);
     for (offset, byte) in (0x3000..).zip([2, 0, 0, 0, 0, 7]) {

@@ -25,6 +25,10 @@ pub(super) struct Settings {
     /// Name server of the guest
     #[arg(long = "dns", value_name = "IP", requires = "address")]
     name_server: Option<IpAddr>,
+    /// Offloads of the guest's network card: on, off, a list of those to leave out (-tso,-lro), or of the only ones
+    /// (csum,event-idx)
+    #[arg(long, value_name = "LIST", value_parser = parse_offloads, allow_hyphen_values = true)]
+    offloads: Option<String>,
     /// Variable of the program's environment
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
@@ -38,6 +42,7 @@ impl Settings {
     pub(super) fn is_empty(&self) -> bool {
         self.address.is_none()
             && self.address_v6.is_none()
+            && self.offloads.is_none()
             && self.environment.is_empty()
             && self.arguments.is_empty()
     }
@@ -60,6 +65,9 @@ impl Settings {
         if let Some(server) = self.name_server {
             line = line.option("net.dns", server);
         }
+        if let Some(offloads) = &self.offloads {
+            line = line.option("net.offloads", offloads);
+        }
         let line = self.environment.iter().fold(line, |line, (name, value)| line.environment(name, value));
         self.arguments.iter().fold(line.argument(program), |line, argument| line.argument(argument))
     }
@@ -75,6 +83,20 @@ fn parse_address_v6(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("not an IPv6 address with its prefix; write for example fd00::2/64, or off".to_owned()),
     }
+}
+
+/// Checks a list of offloads; the guest reads it again.
+fn parse_offloads(text: &str) -> Result<String, String> {
+    let leaves_out = text.starts_with('-');
+    let is_list = text.split(',').all(|item| {
+        let name = item.strip_prefix('-');
+        let is_known = ["csum", "tso", "lro", "event-idx"].contains(&name.unwrap_or(item));
+        is_known && name.is_some() == leaves_out
+    });
+    if is_list || ["on", "off"].contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err("write on, off, or a list of csum, tso, lro, event-idx, either each with - or none".to_owned())
 }
 
 /// Reads `NAME=VALUE`; `NAME` alone passes the variable of this process on.
@@ -113,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn offloads_are_left_out_or_named() {
+        for text in ["on", "off", "tso", "-tso,-lro", "csum,event-idx"] {
+            assert_eq!(parse_offloads(text), Ok(text.to_owned()));
+        }
+        for text in ["", "-", "tso,-lro", "-tso,lro", "gro", "on,tso"] {
+            assert!(parse_offloads(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn settings_stand_on_the_line_in_the_form_of_the_contract() {
         let settings = Settings {
             address: "10.0.2.9/24".parse().ok(),
@@ -120,13 +152,14 @@ mod tests {
             address_v6: parse_address_v6("fd00::9/64").ok(),
             gateway_v6: "fe80::1".parse().ok(),
             name_server: "10.0.2.3".parse().ok(),
+            offloads: Some("-tso".to_owned()),
             environment: vec![("LANG".to_owned(), "C".to_owned())],
             arguments: vec!["-v".to_owned()],
         };
         assert_eq!(
             settings.command_line("hello").render().unwrap(),
-            "net.ip=10.0.2.9/24 net.gw=10.0.2.2 net.ip6=fd00::9/64 net.gw6=fe80::1 net.dns=10.0.2.3 env.LANG=C \
-             -- hello -v"
+            "net.ip=10.0.2.9/24 net.gw=10.0.2.2 net.ip6=fd00::9/64 net.gw6=fe80::1 net.dns=10.0.2.3 \
+             net.offloads=-tso env.LANG=C -- hello -v"
         );
     }
 }

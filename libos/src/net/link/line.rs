@@ -7,7 +7,7 @@
 
 use super::segment::{self, Path};
 use super::{Egress, Link, Origin, Route};
-use crate::net::device::{Finish, Transmitter};
+use crate::net::device::{Checksums, Transmitter};
 use crate::net::frame::Tuple;
 use alloc::vec::Vec;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -75,7 +75,7 @@ impl Link {
         {
             let socket = sockets.get_mut(*handle);
             if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment) {
-                reply_at_once(self.finish, path, &ip, &reply, transmitter);
+                reply_at_once(self.checksums, path, &ip, &reply, transmitter);
             }
         } else {
             self.ingress(now, frame, sockets, transmitter, *route);
@@ -95,19 +95,20 @@ impl Link {
         }
         let Line { sockets, handle, route, path } = line;
         let Some(path) = path else {
-            let origin = if tuple.remote.is_ipv4() { Origin::Segment } else { Origin::SegmentV6 };
-            return self.egress(now, sockets, transmitter, *route, origin);
+            return self.egress(now, sockets, transmitter, *route, Origin::Segment);
         };
         let mut egress = Egress::Nothing;
-        let finish = self.finish;
+        let checksums = self.checksums;
         let socket = sockets.get_mut(*handle);
-        let outcome = self.interface.dispatch_segment(now, socket, |_, ip, segment| {
+        let outcome = self.interface.dispatch_segment(now, socket, |meta, ip, segment| {
             if !transmitter.has_room() {
                 return Err(Full);
             }
             egress = Egress::Sent;
-            transmitter.transmit(segment::frame_length(segment), finish, |frame| {
-                path.write(ip.hop_limit(), segment, finish, frame);
+            let cut = meta.segmentation_offload_size;
+            transmitter.transmit(segment::frame_length(segment), |frame| {
+                path.write(ip.hop_limit(), segment, checksums, frame);
+                ((), segment::finish(segment, checksums, cut, frame))
             });
             Ok(())
         });
@@ -136,15 +137,16 @@ impl Link {
 
 #[cold]
 fn reply_at_once(
-    finish: Finish,
+    checksums: Checksums,
     path: &Path,
     ip: &IpRepr,
     segment: &TcpRepr<'_>,
     transmitter: &mut impl Transmitter,
 ) {
     if transmitter.has_room() {
-        transmitter.transmit(segment::frame_length(segment), finish, |frame| {
-            path.write(ip.hop_limit(), segment, finish, frame);
+        transmitter.transmit(segment::frame_length(segment), |frame| {
+            path.write(ip.hop_limit(), segment, checksums, frame);
+            ((), segment::finish(segment, checksums, None, frame))
         });
     }
 }

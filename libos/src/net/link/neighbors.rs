@@ -132,7 +132,7 @@ impl Link {
         if self.local.is_for_us(&frame) {
             self.local.take(frame);
         } else if transmitter.has_room() && frame.len() <= self.capabilities.max_transmission_unit {
-            transmitter.transmit(frame.len(), Finish::Nothing, |buffer| buffer.copy_from_slice(&frame));
+            transmitter.transmit(frame.len(), |buffer| (buffer.copy_from_slice(&frame), Finish::Nothing));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The device that smoltcp sees: one frame to read, and places for frames to write.
 
 use super::Local;
-use crate::net::checksum::{self, LEAST_TCP_FRAME};
+use crate::net::checksum;
 use crate::net::device::{Capabilities, Checksums, Finish, Transmitter};
 use crate::net::frame::ETHERNET_HEADER;
 use alloc::vec;
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, RxToken, TxToken};
+use core::num::NonZeroU16;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// Bytes of the headers, at most, whose unused fields smoltcp leaves as they were.
@@ -20,10 +21,8 @@ pub(super) struct OneFrame<'a, T> {
 /// Why a frame is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// A TCP socket sends it, by IPv4.
+    /// A TCP socket sends it.
     Segment,
-    /// A TCP socket sends it, by IPv6.
-    SegmentV6,
     /// Another socket sends it.
     Datagram,
     /// It answers the frame that is read; it may be anything.
@@ -44,7 +43,11 @@ pub(super) struct Description(DeviceCapabilities);
 
 pub(super) struct Incoming<'a>(&'a [u8]);
 
-pub(super) struct Outgoing<'a, 'b, T>(&'a mut Output<'b, T>);
+pub(super) struct Outgoing<'a, 'b, T> {
+    output: &'a mut Output<'b, T>,
+    /// Bytes of the segments that the device shall make of it.
+    cut: Option<NonZeroU16>,
+}
 
 /// The way out for nothing.
 pub(super) struct Nowhere;
@@ -80,43 +83,52 @@ impl<T: Transmitter> Output<'_, T> {
         !self.capabilities.checksum.tcp.tx()
     }
 
-    fn transmit<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        match self.origin {
-            // A TCP socket also sends ARP requests, which are shorter.
-            Origin::Segment if self.leaves_checksums() && length >= LEAST_TCP_FRAME => {
-                self.transmitter.transmit(length, Finish::TcpChecksum, |frame| {
-                    let result = write(frame);
-                    checksum::begin(frame);
-                    result
-                })
-            }
-            Origin::Segment | Origin::Datagram => self.transmitter.transmit(length, Finish::Nothing, write),
-            Origin::SegmentV6 | Origin::Reply => {
-                let leaves_checksums = self.leaves_checksums();
-                self.transmitter.transmit(length, Finish::Nothing, |frame| {
-                    frame[..length.min(HEADERS)].fill(0);
-                    let result = write(frame);
-                    if leaves_checksums {
-                        checksum::complete(frame);
-                    }
-                    result
-                })
-            }
+    /// Hands a frame on, or keeps one that is for us. What writes it is called by reference: there are many such, and
+    /// each would have a copy of all below.
+    fn put<R>(&mut self, length: usize, cut: Option<NonZeroU16>, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        let (mut write, mut result) = (Some(write), None);
+        let mut write = |frame: &mut [u8]| result = write.take().map(|write| write(frame));
+        if self.local.is_some() {
+            self.transmit_or_keep(length, cut, &mut write);
+        } else {
+            self.transmit(length, cut, &mut write);
         }
+        result.expect("each way writes the frame once")
+    }
+
+    #[inline(never)]
+    fn transmit(&mut self, length: usize, cut: Option<NonZeroU16>, write: &mut dyn FnMut(&mut [u8])) {
+        let (origin, leaves_checksums) = (self.origin, self.leaves_checksums());
+        self.transmitter.transmit(length, |frame| {
+            if origin == Origin::Reply {
+                frame[..length.min(HEADERS)].fill(0);
+            }
+            write(frame);
+            let is_segment = leaves_checksums && origin != Origin::Datagram;
+            ((), if is_segment { begin(frame, cut) } else { Finish::Nothing })
+        });
     }
 
     /// Writes a frame that may be for us.
-    fn transmit_or_keep<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
+    #[inline(never)]
+    fn transmit_or_keep(&mut self, length: usize, cut: Option<NonZeroU16>, write: &mut dyn FnMut(&mut [u8])) {
         let mut frame = vec![0; length];
-        let result = write(&mut frame);
-        if self.leaves_checksums() {
-            checksum::complete(&mut frame);
-        }
+        write(&mut frame);
         match &mut self.local {
+            // Nobody looks at checksums on this way.
             Some(local) if local.is_for_us(&frame) => local.take(frame),
-            _ => self.transmitter.transmit(length, Finish::Nothing, |buffer| buffer.copy_from_slice(&frame)),
+            _ => self.transmit(length, cut, &mut |buffer| buffer.copy_from_slice(&frame)),
         }
-        result
+    }
+}
+
+/// Prepares a frame without a TCP checksum for the device, and says what is left to do.
+fn begin(frame: &mut [u8], cut: Option<NonZeroU16>) -> Finish {
+    // A TCP socket also sends requests for addresses, and what answers a frame may be anything.
+    match (checksum::begin(frame), cut) {
+        (None, _) => Finish::Nothing,
+        (Some(place), None) => Finish::Checksum(place),
+        (Some(place), Some(size)) => Finish::Cut(place, size),
     }
 }
 
@@ -138,7 +150,7 @@ impl<'a, T: Transmitter> Device for OneFrame<'a, T> {
 
     fn receive(&mut self, _now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         let frame = self.frame.take()?;
-        Some((Incoming(frame), Outgoing(&mut self.output)))
+        Some((Incoming(frame), Outgoing { output: &mut self.output, cut: None }))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
@@ -147,7 +159,7 @@ impl<'a, T: Transmitter> Device for OneFrame<'a, T> {
             return None;
         }
         self.output.asked = Asked::Yes;
-        Some(Outgoing(&mut self.output))
+        Some(Outgoing { output: &mut self.output, cut: None })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -163,11 +175,11 @@ impl RxToken for Incoming<'_> {
 
 impl<T: Transmitter> TxToken for Outgoing<'_, '_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
-        if self.0.local.is_some() {
-            self.0.transmit_or_keep(length, write)
-        } else {
-            self.0.transmit(length, write)
-        }
+        self.output.put(length, self.cut, write)
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.cut = meta.segmentation_offload_size;
     }
 }
 
@@ -204,5 +216,9 @@ pub(super) fn device_capabilities(device: Capabilities) -> DeviceCapabilities {
         Checksums::Stack => Checksum::Tx,
         Checksums::Device => Checksum::None,
     };
+    if device.checksums == Checksums::Device {
+        capabilities.segmentation.tcpv4 = device.cuts_ipv4;
+        capabilities.segmentation.tcpv6 = device.cuts_ipv6;
+    }
     capabilities
 }

@@ -5,10 +5,12 @@
 //! the same, which a test holds on many frames. What stands in the headers of all segments of a connection is made
 //! once, as a [`Path`].
 
-use crate::net::checksum::{self, TCP_CHECKSUM, TCP_START};
-use crate::net::device::Finish;
+use crate::net::checksum::{self, TCP_CHECKSUM};
+use crate::net::device::{Checksums, Finish, TcpPlace};
 use crate::net::frame::{ETHERNET_HEADER, IPV4_HEADER, PROTOCOL_TCP, TYPE_IPV4, Tuple};
 use core::net::IpAddr;
+use core::num::NonZeroU16;
+use services::io::net::Carrier;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
@@ -18,6 +20,10 @@ use smoltcp::wire::{
 /// Version 4 and a header of five words (RFC 791).
 const VERSION_AND_LENGTH: u8 = 0x45;
 const TCP_HEADER: usize = 20;
+/// Where the TCP segment starts.
+const TCP_START: usize = ETHERNET_HEADER + IPV4_HEADER;
+#[expect(clippy::cast_possible_truncation, reason = "the place of a header is small")]
+const START: u16 = TCP_START as u16;
 /// Headers of a segment without options.
 const HEADERS: usize = TCP_START + TCP_HEADER;
 /// Bytes of the headers that are the same for all segments of a connection, but for two fields: to the ports.
@@ -89,7 +95,7 @@ impl Path {
     }
 
     /// Writes a segment; `frame` is as long as it. Fills the checksum in if the device does not.
-    pub(super) fn write(&self, hop_limit: u8, segment: &TcpRepr<'_>, finish: Finish, frame: &mut [u8]) {
+    pub(super) fn write(&self, hop_limit: u8, segment: &TcpRepr<'_>, checksums: Checksums, frame: &mut [u8]) {
         let length = u16::try_from(frame.len() - ETHERNET_HEADER).unwrap_or(u16::MAX);
         let Some((headers, rest)) = frame.split_first_chunk_mut::<HEADERS>() else { return };
         headers[..PREFIX].copy_from_slice(&self.prefix);
@@ -105,13 +111,30 @@ impl Path {
             let mut packet = TcpPacket::new_unchecked(&mut frame[TCP_START..]);
             segment.emit(&mut packet, &addresses, &addresses, &ChecksumCapabilities::ignored());
         }
-        if finish == Finish::Nothing {
+        if checksums == Checksums::Stack {
             return checksum::complete(frame);
         }
         let segment_length = u32::from(length) - 20;
         let place = TCP_START + TCP_CHECKSUM;
         frame[place..place + 2].copy_from_slice(&fold(self.pseudo_sum + segment_length).to_be_bytes());
     }
+}
+
+/// Returns what is left to do for a segment that is written; `cut` are the bytes of the segments that the device shall
+/// make of it.
+#[inline]
+pub(super) fn finish(
+    segment: &TcpRepr<'_>,
+    checksums: Checksums,
+    cut: Option<NonZeroU16>,
+    frame: &[u8],
+) -> Finish {
+    if checksums == Checksums::Stack {
+        return Finish::Nothing;
+    }
+    let data = u16::try_from(frame.len() - segment.payload.len()).unwrap_or(0);
+    let place = TcpPlace { carrier: Carrier::Ipv4, start: START, data };
+    cut.map_or(Finish::Checksum(place), |size| Finish::Cut(place, size))
 }
 
 /// Returns the length of the frame with `segment`.

@@ -43,6 +43,8 @@ pub struct DeviceQueue {
     /// The rings.
     pub rings: Virtqueue<DmaRegion>,
     doorbell: Doorbell,
+    /// How often the doorbell was rung.
+    doorbells: u64,
 }
 
 impl VirtioDevice {
@@ -66,12 +68,12 @@ impl VirtioDevice {
         Ok(Self { transport, features: 0, events: first..first.saturating_add(device.event_count as usize) })
     }
 
-    /// Resets the device and agrees on features: those of `wanted` that it offers, and virtio 1.
+    /// Resets the device and agrees on features: those that `choose` picks from what it offers, and virtio 1.
     ///
     /// # Errors
     ///
     /// See [`DeviceError`].
-    pub fn begin(&mut self, wanted: u64) -> Result<(), DeviceError> {
+    pub fn begin(&mut self, choose: impl FnOnce(u64) -> u64) -> Result<(), DeviceError> {
         self.transport.reset()?;
         self.transport.set_status(status::ACKNOWLEDGE);
         self.transport.set_status(status::ACKNOWLEDGE | status::DRIVER);
@@ -79,7 +81,7 @@ impl VirtioDevice {
         if offered & FEATURE_VERSION_1 == 0 {
             return Err(DeviceError::Legacy);
         }
-        self.features = offered & (wanted | FEATURE_VERSION_1);
+        self.features = offered & (choose(offered) | FEATURE_VERSION_1);
         self.transport.accept_features(self.features);
         self.transport.set_status(status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK);
         // The device takes the bit back if it does not agree (virtio 1.2, 3.1.1 step 6).
@@ -101,7 +103,7 @@ impl VirtioDevice {
         let memory = DmaRegion::new(Area::ServiceState, layout.total_bytes(), name)?;
         let rings = Virtqueue::new(memory, size, self.notification())?;
         let doorbell = self.transport.enable_queue(number, size, &rings.addresses())?;
-        Ok(DeviceQueue { rings, doorbell })
+        Ok(DeviceQueue { rings, doorbell, doorbells: 0 })
     }
 
     /// Tells the device that the driver is set up: it works from now on.
@@ -147,7 +149,14 @@ impl DeviceQueue {
     pub fn publish(&mut self) {
         if self.rings.publish() {
             self.doorbell.ring();
+            self.doorbells += 1;
         }
+    }
+
+    /// Returns how often the doorbell was rung.
+    #[must_use]
+    pub const fn doorbells(&self) -> u64 {
+        self.doorbells
     }
 }
 

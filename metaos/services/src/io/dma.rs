@@ -106,22 +106,43 @@ impl<M: DmaMemory> Shared<M> {
         self.u16_at(offset).store(value.to_le(), Ordering::Relaxed);
     }
 
+    /// Reads two fields in a row.
+    #[inline]
+    pub(crate) fn load_pair(&self, offset: usize) -> [u32; 2] {
+        let place = self.place::<[u32; 2]>(offset).cast::<u32>().as_ptr();
+        // SAFETY: `place` gives an aligned address of two fields inside the memory, which lives as long as `self`; all
+        // access to shared fields is atomic.
+        let [first, second] = unsafe { [AtomicU32::from_ptr(place), AtomicU32::from_ptr(place.add(1))] };
+        [first, second].map(|field| u32::from_le(field.load(Ordering::Relaxed)))
+    }
+
+    /// Writes two fields in a row.
+    #[inline]
+    pub(crate) fn store_pair(&self, offset: usize, values: [u64; 2]) {
+        let place = self.place::<[u64; 2]>(offset).cast::<u64>().as_ptr();
+        // SAFETY: as in `load_pair`.
+        let [first, second] = unsafe { [AtomicU64::from_ptr(place), AtomicU64::from_ptr(place.add(1))] };
+        first.store(values[0].to_le(), Ordering::Relaxed);
+        second.store(values[1].to_le(), Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
     pub(crate) fn load_u32(&self, offset: usize) -> u32 {
         let place = self.place::<u32>(offset);
-        // SAFETY: `place` gives an aligned address inside the memory, which lives as long as `self`; all access to
-        // shared fields is atomic.
+        // SAFETY: as in `load_pair`.
         u32::from_le(unsafe { AtomicU32::from_ptr(place.as_ptr()) }.load(Ordering::Relaxed))
     }
 
+    #[cfg(test)]
     pub(crate) fn store_u64(&self, offset: usize, value: u64) {
         let place = self.place::<u64>(offset);
-        // SAFETY: as in `load_u32`.
+        // SAFETY: as in `load_pair`.
         unsafe { AtomicU64::from_ptr(place.as_ptr()) }.store(value.to_le(), Ordering::Relaxed);
     }
 
     fn u16_at(&self, offset: usize) -> &AtomicU16 {
         let place = self.place::<u16>(offset);
-        // SAFETY: as in `load_u32`.
+        // SAFETY: as in `load_pair`.
         unsafe { AtomicU16::from_ptr(place.as_ptr()) }
     }
 
@@ -133,7 +154,8 @@ impl<M: DmaMemory> Shared<M> {
     }
 }
 
-/// Equal buffers for packets, consecutive in virtual memory; contiguous on the bus within each.
+/// Equal buffers for packets, consecutive in virtual memory; contiguous on the bus within each. What lies in several
+/// buffers in a row is therefore one slice, though several descriptors.
 ///
 /// Mapped in chunks, because a machine with little memory may have no long contiguous run left.
 #[derive(Debug)]
@@ -145,7 +167,7 @@ pub struct BufferPool {
     mapped: usize,
 }
 
-/// Smallest chunk that is mapped at a time, in bytes.
+/// About how much is mapped at a time, in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
 
 impl BufferPool {
@@ -188,25 +210,28 @@ impl BufferPool {
         self.bus[index]
     }
 
-    /// Returns the bytes of a buffer. Meant for buffers that no descriptor in flight names; see the module's text for
-    /// what a hostile device can do all the same.
+    /// Returns `length` bytes from byte `start` of the pool on. Meant for bytes that no descriptor in flight names; see
+    /// the module's text for what a hostile device can do all the same.
     ///
     /// # Panics
     ///
-    /// If there is no such buffer.
+    /// If they do not lie in the pool.
     #[must_use]
-    pub fn bytes(&mut self, index: usize) -> &mut [u8] {
-        assert!(index < self.bus.len(), "a buffer index is one of the pool's");
-        // SAFETY: 1. the pool is mapped for reading and writing and holds `count * size` bytes, of which this is one
-        // buffer; 2. `&mut self` excludes other slices of it; 3. the bytes were zeroed when mapped.
+    pub fn span(&mut self, start: usize, length: usize) -> &mut [u8] {
+        let is_inside = length <= self.mapped && start <= self.mapped - length;
+        assert!(is_inside, "a span of a pool lies in the pool");
+        // SAFETY: 1. the pool is mapped for reading and writing up to `mapped`, beyond which the span does not reach;
+        // 2. `&mut self` excludes other slices of it; 3. the bytes were zeroed when mapped.
         unsafe {
-            let start = pointer::at(self.range.start()).add(index * self.size);
-            core::slice::from_raw_parts_mut(start.as_ptr(), self.size)
+            let start = pointer::at(self.range.start()).add(start);
+            core::slice::from_raw_parts_mut(start.as_ptr(), length)
         }
     }
 
     fn map_chunk(&mut self, count: usize) -> Result<(), Error> {
-        let length = self.size.max(CHUNK_BYTES).min(self.range.length() - self.mapped);
+        // Whole buffers, so that the next chunk starts where the next buffer does.
+        let chunk = self.size * (CHUNK_BYTES / self.size).max(1);
+        let length = chunk.min(self.range.length() - self.mapped);
         let start = VirtAddr(self.range.start().0 + self.mapped as u64);
         let bus = machine::current().map_dma(start, length, PAGE_SIZE)?;
         self.mapped += length;

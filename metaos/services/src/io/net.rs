@@ -15,12 +15,15 @@
 
 mod error;
 mod header;
+mod offloads;
 mod plan;
 mod receive;
+mod ring;
 mod transmit;
 
 pub use error::NetError;
-pub use header::{Checksum, Offload};
+pub use header::{Carrier, Checksum, Offload};
+pub use offloads::Offloads;
 pub use plan::Capabilities;
 pub use receive::{Frame, Receiver};
 pub use transmit::Transmitter;
@@ -30,7 +33,7 @@ use super::entropy;
 use crate::machine;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
-use plan::{Plan, feature};
+use plan::Plan;
 
 /// virtio device type of a network card (virtio 1.2, 5).
 const KIND_NETWORK: u32 = 1;
@@ -50,6 +53,23 @@ pub struct Net {
     /// Events counted when the interrupt was last acknowledged.
     acknowledged: u64,
     resets: u64,
+    /// What was counted up to the last reset.
+    past: Statistics,
+}
+
+/// What a device has done since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Frames that came in.
+    pub frames_in: u64,
+    /// Frames that were sent; a large one that the device cuts counts once.
+    pub frames_out: u64,
+    /// Completions that were no frames.
+    pub dropped: u64,
+    /// How often a doorbell was rung, which costs a way out of the guest.
+    pub doorbells: u64,
+    /// Interrupts that came.
+    pub interrupts: u64,
 }
 
 #[derive(Debug)]
@@ -58,21 +78,31 @@ struct Queues {
     transmitter: Transmitter,
 }
 
+impl Statistics {
+    /// Those of a device that has done nothing.
+    pub const NONE: Self = Self { frames_in: 0, frames_out: 0, dropped: 0, doorbells: 0, interrupts: 0 };
+}
+
 impl Net {
-    /// Finds and starts the first network device; `None` if the machine has none. To be called once.
+    /// Finds and starts the first network device, with those of `offloads` that it has; `None` if the machine has no
+    /// device. To be called once.
     ///
     /// # Errors
     ///
     /// See [`NetError`].
-    pub fn open() -> Result<Option<Self>, NetError> {
+    pub fn open(offloads: Offloads) -> Result<Option<Self>, NetError> {
         let Some(mut device) = VirtioDevice::find(KIND_NETWORK)? else { return Ok(None) };
-        device.begin(feature::WANTED)?;
-        let plan = Plan::new(&device, machine::current().boot().memory_bytes)?;
+        let memory = machine::current().boot().memory_bytes;
+        let queue = device.transport().queue_size_limit(RECEIVE_QUEUE);
+        device.begin(|offered| plan::choose(offered, offloads, memory, queue))?;
+        let plan = Plan::new(&device, memory)?;
         let mac = match plan::mac(&device)? {
             Some(mac) => mac,
             None => invent_mac()?,
         };
-        let mut net = Self { device, queues: None, is_dead: false, plan, mac, acknowledged: 0, resets: 0 };
+        let past = Statistics::default();
+        let mut net =
+            Self { device, queues: None, is_dead: false, plan, mac, acknowledged: 0, resets: 0, past };
         net.start()?;
         Ok(Some(net))
     }
@@ -99,6 +129,19 @@ impl Net {
     #[must_use]
     pub fn events(&self) -> Range<usize> {
         self.device.events()
+    }
+
+    /// Returns what was counted.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let mut sum = Statistics { interrupts: self.event_count(), ..self.past };
+        if let Some(Queues { receiver, transmitter }) = &self.queues {
+            sum.frames_in += receiver.frames();
+            sum.frames_out += transmitter.frames();
+            sum.dropped += receiver.dropped();
+            sum.doorbells += receiver.queue.doorbells() + transmitter.queue.doorbells();
+        }
+        sum
     }
 
     /// Returns how often the device was reset because it broke the rules.
@@ -128,13 +171,8 @@ impl Net {
     }
 
     /// Sends a frame of `length` bytes that `fill` writes in place; see [`Transmitter::transmit`].
-    pub fn transmit<R>(
-        &mut self,
-        length: usize,
-        offload: Offload,
-        fill: impl FnOnce(&mut [u8]) -> R,
-    ) -> Option<R> {
-        self.queues.as_mut()?.transmitter.transmit(length, offload, fill)
+    pub fn transmit<R>(&mut self, length: usize, fill: impl FnOnce(&mut [u8]) -> (R, Offload)) -> Option<R> {
+        self.queues.as_mut()?.transmitter.transmit(length, fill).ok()
     }
 
     /// Shows the device what was sent and given back since the last time, with at most one doorbell a queue.
@@ -199,7 +237,7 @@ impl Net {
         )?;
         let transmit_rings = self.device.queue(
             TRANSMIT_QUEUE,
-            plan.transmit_buffers.next_power_of_two(),
+            plan.transmit_entries.next_power_of_two(),
             "network transmit rings",
         )?;
         let receiver = Receiver::new(receive_rings, plan)?;
@@ -210,15 +248,24 @@ impl Net {
         Ok(())
     }
 
+    #[cold]
+    #[inline(never)]
     fn restart(&mut self) -> Result<(), NetError> {
         self.resets += 1;
         self.stop()?;
-        self.device.begin(feature::WANTED)?;
+        let features = self.device.features();
+        self.device.begin(|_| features)?;
+        if self.device.features() != features {
+            // What was told to those above holds no more.
+            self.is_dead = true;
+            return Err(NetError::Dead);
+        }
         self.start()
     }
 
     /// Resets the device and frees its memory. If it does not reset, it may still write there: the memory is lost.
     fn stop(&mut self) -> Result<(), NetError> {
+        self.past = self.statistics();
         let queues = self.queues.take();
         if let Err(error) = self.device.stop() {
             let _lost = ManuallyDrop::new(queues);

@@ -191,8 +191,7 @@ impl<M: DmaMemory> Virtqueue<M> {
         *record = Descriptor { next: record.next, count: 1, token, writable };
         self.free_count -= 1;
         let place = self.layout.descriptor(head);
-        self.shared.store_u64(place, buffer.bus.0);
-        self.shared.store_u64(place + 8, u64::from(buffer.length) | flags << 32);
+        self.shared.store_pair(place, [buffer.bus.0, u64::from(buffer.length) | flags << 32]);
         self.make_available(head);
         Ok(())
     }
@@ -227,8 +226,7 @@ impl<M: DmaMemory> Virtqueue<M> {
             return Ok(None);
         }
         let entry = self.layout.used_entry(self.used_seen);
-        let head = self.shared.load_u32(entry);
-        let written = self.shared.load_u32(entry + 4);
+        let [head, written] = self.shared.load_pair(entry);
         self.used_seen = self.used_seen.wrapping_add(1);
         let (Ok(head), Some(record)) = (u16::try_from(head), self.chains.get_mut(head as usize)) else {
             return Err(QueueError::NotInFlight);
@@ -315,8 +313,7 @@ impl<M: DmaMemory> Virtqueue<M> {
         };
         let chained = if is_last { 0 } else { DESCRIPTOR_NEXT | u64::from(self.free) << 16 };
         let place = self.layout.descriptor(index);
-        self.shared.store_u64(place, buffer.bus.0);
-        self.shared.store_u64(place + 8, u64::from(buffer.length) | (flags | chained) << 32);
+        self.shared.store_pair(place, [buffer.bus.0, u64::from(buffer.length) | (flags | chained) << 32]);
         writable
     }
 

@@ -96,10 +96,10 @@ fn what_is_written_is_what_the_stack_writes() {
         let hop_limit = bytes::<1>(random.next())[0].max(1);
         let expected = emit(&segment, OWN, NEXT, TUPLE, hop_limit);
         let mut frame = vec![0xa5; frame_length(&segment)];
-        path.write(hop_limit, &segment, Finish::Nothing, &mut frame);
+        path.write(hop_limit, &segment, Checksums::Stack, &mut frame);
         assert_eq!(frame, expected, "round {round}: {segment:?}");
         let (mut begun, mut expected) = (vec![0xa5; frame.len()], expected);
-        path.write(hop_limit, &segment, Finish::TcpChecksum, &mut begun);
+        path.write(hop_limit, &segment, Checksums::Device, &mut begun);
         checksum::begin(&mut expected);
         assert_eq!(begun, expected, "round {round}: {segment:?}");
     }

@@ -27,7 +27,7 @@ pub(super) fn random() -> Option<[u8; 32]> {
 }
 
 fn ask(device: &mut VirtioDevice) -> Result<Option<[u8; 32]>, DeviceError> {
-    device.begin(0)?;
+    device.begin(|_| 0)?;
     let mut queue = device.queue(REQUEST_QUEUE, QUEUE_SIZE, "entropy rings")?;
     let mut pool = BufferPool::new(1, BUFFER_BYTES, "entropy buffer")?;
     queue
@@ -41,7 +41,7 @@ fn ask(device: &mut VirtioDevice) -> Result<Option<[u8; 32]>, DeviceError> {
         let _lost = ManuallyDrop::new((queue, pool));
         return Err(error);
     }
-    let bytes = pool.bytes(0).first_chunk().copied();
+    let bytes = pool.span(0, BUFFER_BYTES).first_chunk().copied();
     Ok(bytes.filter(|_| answer == Ok(Some(SEED_BYTES))))
 }
 

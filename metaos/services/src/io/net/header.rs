@@ -5,8 +5,8 @@ pub(super) const HEADER_BYTES: usize = 12;
 
 const NEEDS_CHECKSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
-const SEGMENT_NONE: u8 = 0;
 const SEGMENT_TCP4: u8 = 1;
+const SEGMENT_TCP6: u8 = 4;
 
 /// What is known of the transport checksum of a frame that came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +15,15 @@ pub enum Checksum {
     Unverified,
     /// The device has checked it, or the frame never left the host: the receiver need not look.
     Verified,
+}
+
+/// What a TCP segment is carried by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
 }
 
 /// What the device shall do with a frame that is sent. Only what [`super::Capabilities`] names may be asked for.
@@ -30,8 +39,10 @@ pub enum Offload {
         /// Where the checksum goes, from `start`.
         offset: u16,
     },
-    /// Cut a large TCP segment over IPv4 into frames, and fill in their checksums.
-    SegmentTcp4 {
+    /// Cut a large TCP segment into frames, and fill in their checksums.
+    Segment {
+        /// What carries it.
+        carrier: Carrier,
         /// Bytes of all headers.
         header_length: u16,
         /// Payload bytes of each frame.
@@ -50,21 +61,33 @@ impl Checksum {
     }
 }
 
+/// Reads how many buffers the frame lies in. It means something only if the driver lets frames span buffers.
+pub(super) fn buffer_count(header: &[u8; HEADER_BYTES]) -> u16 {
+    u16::from_le_bytes([header[10], header[11]])
+}
+
 impl Offload {
     /// Writes the header of a frame that is sent.
+    #[inline]
     pub(super) fn header(self) -> [u8; HEADER_BYTES] {
-        let (flags, kind, header_length, segment_size, start, offset) = match self {
-            Self::None => (0, SEGMENT_NONE, 0, 0, 0, 0),
-            Self::Checksum { start, offset } => (NEEDS_CHECKSUM, SEGMENT_NONE, 0, 0, start, offset),
-            Self::SegmentTcp4 { header_length, segment_size, start, offset } => {
-                (NEEDS_CHECKSUM, SEGMENT_TCP4, header_length, segment_size, start, offset)
+        // In two words, which are constants where the places are.
+        let (first, offset) = match self {
+            Self::None => (0, 0),
+            Self::Checksum { start, offset } => (u64::from(NEEDS_CHECKSUM) | u64::from(start) << 48, offset),
+            Self::Segment { carrier, header_length, segment_size, start, offset } => {
+                let kind = match carrier {
+                    Carrier::Ipv4 => SEGMENT_TCP4,
+                    Carrier::Ipv6 => SEGMENT_TCP6,
+                };
+                let kinds = u64::from(NEEDS_CHECKSUM) | u64::from(kind) << 8;
+                let lengths = u64::from(header_length) << 16 | u64::from(segment_size) << 32;
+                (kinds | lengths | u64::from(start) << 48, offset)
             }
         };
-        let [h0, h1] = u16::to_le_bytes(header_length);
-        let [g0, g1] = u16::to_le_bytes(segment_size);
-        let [s0, s1] = u16::to_le_bytes(start);
-        let [o0, o1] = u16::to_le_bytes(offset);
-        [flags, kind, h0, h1, g0, g1, s0, s1, o0, o1, 0, 0]
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&first.to_le_bytes());
+        header[8..].copy_from_slice(&u32::from(offset).to_le_bytes());
+        header
     }
 }
 
@@ -74,13 +97,15 @@ mod tests {
 
     #[test]
     fn a_segmentation_request_stands_where_virtio_wants_it() {
-        let offload = Offload::SegmentTcp4 {
+        let offload = |carrier| Offload::Segment {
+            carrier,
             header_length: 0x0102,
             segment_size: 0x0304,
             start: 0x0506,
             offset: 0x0708,
         };
-        assert_eq!(offload.header(), [1, 1, 2, 1, 4, 3, 6, 5, 8, 7, 0, 0]);
+        assert_eq!(offload(Carrier::Ipv4).header(), [1, 1, 2, 1, 4, 3, 6, 5, 8, 7, 0, 0]);
+        assert_eq!(offload(Carrier::Ipv6).header()[..2], [1, 4]);
         assert_eq!(Offload::None.header(), [0; HEADER_BYTES]);
     }
 
@@ -90,5 +115,12 @@ mod tests {
         assert_eq!(Checksum::read(&header), Checksum::Unverified);
         header[0] = DATA_VALID;
         assert_eq!(Checksum::read(&header), Checksum::Verified);
+    }
+
+    #[test]
+    fn the_number_of_buffers_stands_last() {
+        let mut header = [0xff; HEADER_BYTES];
+        header[10..].copy_from_slice(&[3, 1]);
+        assert_eq!(buffer_count(&header), 0x103);
     }
 }

@@ -14,8 +14,8 @@ const USED_ALIGNMENT: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLayout {
     size: u16,
-    available: usize,
-    used: usize,
+    /// In lines, so that its alignment is known.
+    used: u16,
     total: usize,
 }
 
@@ -42,7 +42,8 @@ impl QueueLayout {
         let available_end = available + RING_HEADER_BYTES + entries * 2 + 2;
         let used = available_end.next_multiple_of(USED_ALIGNMENT);
         let total = used + RING_HEADER_BYTES + entries * USED_ENTRY_BYTES + 2;
-        Some(Self { size, available, used, total })
+        #[expect(clippy::cast_possible_truncation, reason = "the largest queue takes 27 KiB")]
+        Some(Self { size, used: (used / USED_ALIGNMENT) as u16, total })
     }
 
     /// Returns the bytes that the queue takes.
@@ -58,8 +59,8 @@ impl QueueLayout {
     pub(super) const fn addresses(&self, start: BusAddr) -> QueueAddresses {
         QueueAddresses {
             descriptors: start,
-            available: BusAddr(start.0 + self.available as u64),
-            used: BusAddr(start.0 + self.used as u64),
+            available: BusAddr(start.0 + self.available() as u64),
+            used: BusAddr(start.0 + self.used() as u64),
         }
     }
 
@@ -68,37 +69,45 @@ impl QueueLayout {
     }
 
     pub(super) const fn available_flags(&self) -> usize {
-        self.available
+        self.available()
     }
 
     pub(super) const fn available_index(&self) -> usize {
-        self.available + 2
+        self.available() + 2
     }
 
     pub(super) const fn available_entry(&self, index: u16) -> usize {
-        self.available + RING_HEADER_BYTES + self.slot(index) * 2
+        self.available() + RING_HEADER_BYTES + self.slot(index) * 2
     }
 
     /// Where the driver says from which used index on it wants an interrupt.
     pub(super) const fn used_event(&self) -> usize {
-        self.available + RING_HEADER_BYTES + self.size as usize * 2
+        self.available() + RING_HEADER_BYTES + self.size as usize * 2
     }
 
     pub(super) const fn used_flags(&self) -> usize {
-        self.used
+        self.used()
     }
 
     pub(super) const fn used_index(&self) -> usize {
-        self.used + 2
+        self.used() + 2
     }
 
     pub(super) const fn used_entry(&self, index: u16) -> usize {
-        self.used + RING_HEADER_BYTES + self.slot(index) * USED_ENTRY_BYTES
+        self.used() + RING_HEADER_BYTES + self.slot(index) * USED_ENTRY_BYTES
     }
 
     /// Where the device says from which available index on it wants a doorbell.
     pub(super) const fn available_event(&self) -> usize {
-        self.used + RING_HEADER_BYTES + self.size as usize * USED_ENTRY_BYTES
+        self.used() + RING_HEADER_BYTES + self.size as usize * USED_ENTRY_BYTES
+    }
+
+    const fn available(&self) -> usize {
+        self.size as usize * DESCRIPTOR_BYTES
+    }
+
+    const fn used(&self) -> usize {
+        self.used as usize * USED_ALIGNMENT
     }
 
     /// Ring indices run freely; the entry is the index modulo the size, a power of two.
@@ -115,10 +124,10 @@ mod tests {
     fn the_parts_are_aligned_as_virtio_asks_and_do_not_overlap() {
         for shift in 0..=10 {
             let layout = QueueLayout::new(1 << shift).expect("a power of two");
-            assert!(layout.available >= layout.descriptor(layout.size - 1) + DESCRIPTOR_BYTES);
-            assert!(layout.used >= layout.used_event() + 2);
+            assert!(layout.available() >= layout.descriptor(layout.size - 1) + DESCRIPTOR_BYTES);
+            assert!(layout.used() >= layout.used_event() + 2);
             assert_eq!(layout.available_event() + 2, layout.total_bytes());
-            assert!(layout.available.is_multiple_of(2) && layout.used.is_multiple_of(4));
+            assert!(layout.available().is_multiple_of(2) && layout.used().is_multiple_of(4));
         }
     }
 
