@@ -23,12 +23,14 @@ mod congestion;
 mod elastic;
 #[cfg(all(test, feature = "medium-ip", feature = "proto-ipv4"))]
 mod netsim;
+mod reordering;
 mod scoreboard;
 
 #[cfg(feature = "alloc")]
 use elastic::Elastic;
 #[cfg(feature = "alloc")]
 pub use elastic::{BufferBudget, ElasticBuffers};
+use reordering::Reordering;
 use scoreboard::Scoreboard;
 
 macro_rules! tcp_trace {
@@ -220,7 +222,6 @@ impl RttEstimator {
     }
 
     /// Shortest RTT so far in microseconds, 0 if there is none yet.
-    #[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
     fn min_rtt(&self) -> u32 {
         self.min_rtt
     }
@@ -610,6 +611,7 @@ pub struct Socket<'a> {
     pending_fast_retransmit: bool,
     /// What of the data in flight the remote has told to have received.
     scoreboard: Scoreboard,
+    reordering: Reordering,
     recovery: Recovery,
     /// In fast recovery: what is lost before here has been sent again.
     retransmitted_until: TcpSeqNumber,
@@ -711,6 +713,7 @@ impl<'a> Socket<'a> {
             local_rx_dup_acks: 0,
             pending_fast_retransmit: false,
             scoreboard: Scoreboard::new(),
+            reordering: Reordering::new(),
             recovery: Recovery::None,
             retransmitted_until: TcpSeqNumber::default(),
             head_sent_at: TcpSeqNumber::default(),
@@ -1166,6 +1169,7 @@ impl<'a> Socket<'a> {
         self.local_rx_dup_acks = 0;
         self.pending_fast_retransmit = false;
         self.scoreboard.clear();
+        self.reordering = Reordering::new();
         self.recovery = Recovery::None;
         self.ack_delay_timer = AckDelayTimer::Idle;
         self.challenge_ack_timer = Instant::from_secs(0);
@@ -1671,6 +1675,13 @@ impl<'a> Socket<'a> {
         self.remote_last_seq - self.local_seq_no
     }
 
+    /// Number of octets in flight, without those that were sent beyond the congestion window because
+    /// later ones had arrived (RFC 5681, 3.2): a loss must make the window smaller.
+    fn flight_in_window(&self) -> usize {
+        let window = self.congestion_controller.inner().window();
+        self.flight_size().min(window)
+    }
+
     /// Number of octets that are probably under way (RFC 6675, section 4): those sent, without those
     /// that have arrived out of order, and those that are lost and not sent again yet.
     #[inline]
@@ -1717,7 +1728,47 @@ impl<'a> Socket<'a> {
 
     /// Before which sequence number missing octets count as lost.
     fn lost_before(&self) -> Option<TcpSeqNumber> {
+        if self.reordering.is_seen() {
+            return self.reordering.lost_before();
+        }
         self.scoreboard.lost_before(DUP_THRESHOLD, self.remote_mss)
+    }
+
+    /// On a path that reorders, find out what is missing for too long, and start to recover from it.
+    fn watch_reordering(&mut self, now: Instant) {
+        if !self.reordering.is_seen() {
+            return;
+        }
+        if self.scoreboard.is_empty() {
+            return self.reordering.clear();
+        }
+        let edge = self.scoreboard.lost_before(DUP_THRESHOLD, self.remote_mss);
+        self.reordering.observe(now, edge, self.rtte.min_rtt());
+        if self.recovery == Recovery::None
+            && self
+                .lost_before()
+                .is_some_and(|edge| edge > self.local_seq_no)
+        {
+            self.timer.set_for_fast_retransmit();
+        }
+    }
+
+    /// Return when something that is missing counts as lost.
+    fn reordering_deadline(&self) -> PollAt {
+        if !self.reordering.is_seen() || self.scoreboard.is_empty() {
+            return PollAt::Ingress;
+        }
+        let deadline = self.reordering.deadline(self.rtte.min_rtt());
+        deadline.map_or(PollAt::Ingress, PollAt::Time)
+    }
+
+    /// Return whether the octets at `seq` cannot have arrived because they were sent again.
+    fn was_sent_once(&self, seq: TcpSeqNumber) -> bool {
+        match self.recovery {
+            Recovery::None => true,
+            Recovery::Fast { .. } => seq >= self.retransmitted_until,
+            Recovery::Timeout { .. } => false,
+        }
     }
 
     /// The next octets to send again, if the congestion window has room for them.
@@ -1748,13 +1799,43 @@ impl<'a> Socket<'a> {
             .saturating_sub(self.pipe())
     }
 
+    /// Return how much of `wanted` octets the congestion window lets go now. A little rest of it is
+    /// left until there is room for a full segment: splitting segments would let ACKs clock out
+    /// ever smaller ones.
+    #[inline]
+    fn cwnd_room(&self, wanted: usize, mss: usize) -> usize {
+        let room = self.cwnd_remaining();
+        if room < wanted.min(mss) && self.flight_size() > 0 {
+            0
+        } else {
+            wanted.min(room)
+        }
+    }
+
     /// Note what arrived out of order and return how many octets that was not known of.
     fn process_sack(&mut self, now: Instant, repr: &TcpRepr, ack_number: TcpSeqNumber) -> usize {
         if !self.remote_has_sack {
             return 0;
         }
+        // What is acknowledged after something that arrived earlier came late.
+        if ack_number > self.local_seq_no
+            && !self.scoreboard.is_empty()
+            && self.was_sent_once(self.local_seq_no)
+        {
+            self.reordering.on_late();
+        }
+        if let [Some((left, right)), ..] = repr.sack_ranges
+            && TcpSeqNumber(left as i32) < TcpSeqNumber(right as i32)
+            && TcpSeqNumber(right as i32) <= ack_number
+            && self.reordering.is_seen()
+            && !matches!(self.recovery, Recovery::Timeout { .. })
+        {
+            // The remote has it twice (RFC 2883).
+            self.reordering.on_spurious();
+        }
         self.scoreboard.advance(ack_number);
         let limit = self.remote_max_seq;
+        let highest = self.scoreboard.highest();
         let mut octets = 0;
         for (left, right) in repr.sack_ranges.iter().flatten() {
             let start = TcpSeqNumber(*left as i32);
@@ -1762,7 +1843,14 @@ impl<'a> Socket<'a> {
             // Others are old, duplicate (RFC 2883) or made up.
             let is_sent = |seq| seq > ack_number && seq <= limit;
             if is_sent(start) && is_sent(end) && start < end {
-                octets += self.scoreboard.add(start, end);
+                let news = self.scoreboard.add(start, end);
+                octets += news;
+                if news > 0
+                    && highest.is_some_and(|highest| end <= highest)
+                    && self.was_sent_once(start)
+                {
+                    self.reordering.on_late();
+                }
             }
         }
         if octets > 0 {
@@ -2555,12 +2643,13 @@ impl<'a> Socket<'a> {
                     // Clear the remote endpoint, or we'll send an RST there.
                     self.set_state(State::Closed);
                     self.tuple = None;
-                } else if ack_len == 0 {
+                } else if ack_len == 0 && self.tx_buffer.is_empty() {
                     // Duplicate ACK; our FIN has not been acknowledged.
                     // Per RFC 9293 (3.10.7.4), send a challenge ACK.
                     return self.challenge_ack_reply(cx, ip_repr, repr);
                 }
-                // Partial ACK: fall through to advance SND.UNA normally.
+                // Partial ACK: fall through to advance SND.UNA normally. So does a duplicate one, and
+                // one that closes or opens the window, as long as there are data to be acknowledged.
             }
 
             _ => {
@@ -2655,6 +2744,7 @@ impl<'a> Socket<'a> {
 
                     if self.local_rx_dup_acks as usize == DUP_THRESHOLD
                         && self.recovery == Recovery::None
+                        && !(self.reordering.is_seen() && !self.scoreboard.is_empty())
                     {
                         self.timer.set_for_fast_retransmit();
                         net_debug!("started fast retransmit");
@@ -2696,6 +2786,7 @@ impl<'a> Socket<'a> {
                 self.remote_last_seq = self.local_seq_no
             }
             if self.recovery != Recovery::None || !self.scoreboard.is_empty() {
+                self.watch_reordering(cx.now());
                 self.update_recovery(cx.now(), ack_number, ack_len);
                 self.remote_last_seq = self.scoreboard.skip(self.remote_last_seq);
             }
@@ -2908,7 +2999,7 @@ impl<'a> Socket<'a> {
         };
 
         // compare max bytes allowed by cwnd with max bytes allowed by remote
-        let max_send = capped_send_seq.min(self.cwnd_remaining());
+        let max_send = self.cwnd_room(capped_send_seq, effective_mss);
 
         // Can we send at least 1 octet?
         let mut can_send = max_send != 0;
@@ -3047,6 +3138,10 @@ impl<'a> Socket<'a> {
             .inner_mut()
             .pre_transmit(cx.now());
 
+        if !self.scoreboard.is_empty() {
+            self.watch_reordering(cx.now());
+        }
+
         // Check if any state needs to be changed because of a timer.
         if self.timed_out(cx.now()) {
             // If a timeout expires, we should abort the connection.
@@ -3060,7 +3155,7 @@ impl<'a> Socket<'a> {
                 // Inform the congestion controller that we're retransmitting and should enter the slow start state
                 // A SYN that was lost tells nothing about the capacity of the path.
                 if !matches!(self.state, State::SynSent | State::SynReceived) {
-                    let in_flight = self.flight_size();
+                    let in_flight = self.flight_in_window();
                     self.congestion_controller
                         .inner_mut()
                         .on_rto(cx.now(), in_flight);
@@ -3089,7 +3184,7 @@ impl<'a> Socket<'a> {
                 net_debug!("retransmitting for fast-retransmit");
 
                 // Inform the congestion controller that we're doing a fast retransmit and should enter the fast recovery state
-                let in_flight = self.flight_size();
+                let in_flight = self.flight_in_window();
                 self.congestion_controller
                     .inner_mut()
                     .on_loss(cx.now(), in_flight);
@@ -3326,7 +3421,9 @@ impl<'a> Socket<'a> {
                         // the remote got lost.
                         win_limit.min(device_limit)
                     } else {
-                        win_limit.min(device_limit).min(self.cwnd_remaining())
+                        let left = self.tx_buffer.len().saturating_sub(self.flight_size());
+                        let wanted = win_limit.min(device_limit).min(left);
+                        self.cwnd_room(wanted, effective_mss)
                     };
 
                     // After a timeout, what has arrived is not sent again.
@@ -3555,6 +3652,7 @@ impl<'a> Socket<'a> {
                 .poll_at()
                 .min(timeout_poll_at)
                 .min(delayed_ack_poll_at)
+                .min(self.reordering_deadline())
                 .min(shrink_poll_at)
         }
     }
@@ -10533,6 +10631,54 @@ mod test {
         recv_nothing!(s, time 1021);
         assert_eq!(s.recovery, Recovery::None);
         assert!(s.scoreboard.is_empty());
+    }
+
+    #[test]
+    fn test_late_segment_counts_as_lost_later() {
+        let mut s = socket_with_six_segments();
+        s.remote_has_sack = true;
+        // The first is late, but nothing is sent again.
+        send!(s, time 1011, sack(0, &[(1, 2)]));
+        assert!(!s.reordering.is_seen());
+        send!(s, time 1012, sack(2, &[]));
+        assert!(s.reordering.is_seen());
+        // From now on, what three have overtaken has a quarter of a round trip left.
+        s.rtte.min_rtt = 20_000;
+        for (time, end) in [(1020, 4), (1021, 5), (1022, 6)] {
+            send!(s, time time, sack(2, &[(3, end)]));
+            recv_nothing!(s, time time);
+        }
+        assert_eq!(
+            s.socket.poll_at(&mut s.cx),
+            PollAt::Time(Instant::from_millis(1027))
+        );
+        recv_nothing!(s, time 1026);
+        recv!(s, time 1027, Ok(again(2)));
+        recv_nothing!(s, time 1027);
+        assert!(matches!(s.recovery, Recovery::Fast { .. }));
+    }
+
+    #[test]
+    fn test_last_ack_recovers_from_a_loss() {
+        let mut s = socket_with_six_segments();
+        s.remote_has_sack = true;
+        s.state = State::LastAck;
+        for end in 2..5 {
+            send!(s, time 1010, sack(0, &[(1, end)]));
+        }
+        recv!(s, time 1010, Ok(again(0)));
+    }
+
+    #[cfg(feature = "socket-tcp-reno")]
+    #[test]
+    fn test_congestion_window_does_not_split_segments() {
+        let mut s = socket_with_six_segments();
+        s.set_congestion_control(CongestionControl::Reno);
+        s.congestion_controller.inner_mut().set_mss(100);
+        assert_eq!(s.cwnd_remaining(), 994);
+        assert_eq!(s.cwnd_room(2000, 100), 994);
+        assert_eq!(s.cwnd_room(2000, 1000), 0);
+        assert_eq!(s.cwnd_room(500, 1000), 500);
     }
 
     #[test]

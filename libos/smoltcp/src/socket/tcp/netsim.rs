@@ -443,6 +443,32 @@ fn losses_rarely_cost_a_timeout() {
     assert!(megabits > 3.5, "{megabits}");
 }
 
+#[cfg(feature = "socket-tcp-reno")]
+#[test]
+fn late_segments_are_no_losses() {
+    let link = Link {
+        reorder: 20_000,
+        ..Link::new(1_000_000_000, 20_000)
+    };
+    let (late, _) = throughput(link, 1, 8 << 20, || socket(64 << 10));
+    let in_order = Link { reorder: 0, ..link };
+    let (in_order, _) = throughput(in_order, 1, 8 << 20, || socket(64 << 10));
+    assert!(late > in_order * 0.7, "{late} {in_order}");
+    // But they are no excuse not to slow down when segments are lost.
+    let lossy = Link {
+        loss: 20_000,
+        ..link
+    };
+    let (megabits, world) = throughput(lossy, 1, 4 << 20, || {
+        let mut socket = socket(256 << 10);
+        socket.set_congestion_control(CongestionControl::Reno);
+        socket
+    });
+    assert!(world.timeouts <= 4, "{}", world.timeouts);
+    // The square root formula (Mathis et al., 1997) gives 5 Mbit/s.
+    assert!((3.5..7.0).contains(&megabits), "{megabits}");
+}
+
 #[cfg(feature = "alloc")]
 #[test]
 fn everything_arrives_in_elastic_buffers() {
