@@ -2265,7 +2265,10 @@ impl<'a> Socket<'a> {
 
         let window_start = self.remote_seq_no + self.rx_buffer.len();
         let window_end = if let Some(last_ack) = self.remote_last_ack {
-            last_ack + ((self.remote_last_win as usize) << self.remote_win_shift)
+            // A FIN behind octets that fill the window takes a number beyond it. What follows is at
+            // the start of an empty window then, not outside of all windows.
+            let end = last_ack + ((self.remote_last_win as usize) << self.remote_win_shift);
+            end.max(window_start)
         } else {
             window_start
         };
@@ -7234,6 +7237,59 @@ mod test {
         // The sequence number of an empty segment is not taken for sent data.
         assert_eq!(s.remote_last_seq, LOCAL_SEQ + 1 + 6);
         assert_eq!(s.remote_max_seq, LOCAL_SEQ + 1 + 12);
+    }
+
+    #[test]
+    fn test_ack_after_fin_behind_full_window_is_taken() {
+        let mut s = socket_established();
+        s.send_slice(b"012345").unwrap();
+        recv!(
+            s,
+            [TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1),
+                payload: &b"012345"[..],
+                ..RECV_TEMPL
+            }]
+        );
+        // Data fill the window to its last octet, and the remote end closes.
+        send!(
+            s,
+            TcpRepr {
+                control: TcpControl::Fin,
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1),
+                payload: &[b'x'; 64][..],
+                ..SEND_TEMPL
+            }
+        );
+        assert_eq!(s.state, State::CloseWait);
+        // Both an acknowledgement in order and one from before the window count.
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1 + 64 + 1,
+                ack_number: Some(LOCAL_SEQ + 1 + 4),
+                ..SEND_TEMPL
+            }
+        );
+        assert_eq!(s.send_queue(), 2);
+        send!(
+            s,
+            time 2000,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1 + 6),
+                ..SEND_TEMPL
+            },
+            Some(TcpRepr {
+                seq_number: LOCAL_SEQ + 1 + 6,
+                ack_number: Some(REMOTE_SEQ + 1 + 64 + 1),
+                window_len: 0,
+                ..RECV_TEMPL
+            })
+        );
+        assert_eq!(s.send_queue(), 0);
     }
 
     #[test]
