@@ -1,7 +1,7 @@
 //! Checks that the tables agree with each other; for tests, which call it after whatever they have done to a stack.
 
 use super::Stack;
-use super::egress::STALE_TIMERS;
+use super::egress::STALE_ENTRIES;
 use crate::net::connection::{ConnectionId, Phase};
 use crate::slots::Id;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,10 @@ impl Stack {
         assert_eq!(listed, connections.iter().filter(|connection| connection.is_dirty).count());
         let listed = self.unresolved.iter().filter(|id| connections.get(**id).is_some()).count();
         assert_eq!(listed, connections.iter().filter(|connection| connection.is_unresolved).count());
-        assert!(self.timers.len() <= 2 * connections.len() + 2 * STALE_TIMERS, "stale timers are dropped");
+        let most = 2 * connections.len() + 2 * STALE_ENTRIES;
+        for length in [self.timers.len(), self.unresolved.len(), self.lingering.len()] {
+            assert!(length <= most, "stale entries are dropped");
+        }
         for connection in connections.iter().filter(|connection| connection.timer.is_some()) {
             assert!(connection.timer >= self.timers.next(), "a connection's timer is in the heap");
         }

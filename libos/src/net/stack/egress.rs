@@ -17,9 +17,9 @@ const FULL_DELAY: Duration = Duration::from_micros(200);
 const IDLE_DELAY: Duration = Duration::from_millis(1);
 /// How long connecting asks for the Ethernet address of the peer: three times, as Linux does.
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
-/// Entries of the timer heap, beyond two a connection, at which it is tidied: one is left for each connection then, so
-/// that the work is spread over as many new entries at least.
-pub(super) const STALE_TIMERS: usize = 1024;
+/// Entries of the timer heap and the lists of connections, beyond two a connection, at which one is tidied: one is left
+/// for each connection then, so that the work is spread over as many new entries at least.
+pub(super) const STALE_ENTRIES: usize = 1024;
 
 /// What asking one connection for frames came to.
 #[derive(Clone, Copy)]
@@ -47,11 +47,7 @@ impl Stack {
             self.take_turn(now, id, transmitter);
         }
         self.dirty_spare = list;
-        if self.timers.len() > 2 * self.connections.len() + STALE_TIMERS {
-            let connections = &self.connections;
-            let is_its_own = |at, id| connections.get(id).is_some_and(|its| its.timer == Some(at));
-            self.timers.retain(is_its_own);
-        }
+        self.tidy();
     }
 
     /// Returns when [`Self::send_due`] wants to run again if nothing happens before.
@@ -187,6 +183,21 @@ impl Stack {
             }
             Some(_) => self.mark(id),
             None => {}
+        }
+    }
+
+    /// Drops entries of connections that are gone, or have gone on, from lists of which there are too many.
+    fn tidy(&mut self) {
+        let connections = &self.connections;
+        let most = 2 * connections.len() + STALE_ENTRIES;
+        if self.timers.len() > most {
+            self.timers.retain(|at, id| connections.get(id).is_some_and(|its| its.timer == Some(at)));
+        }
+        if self.unresolved.len() > most {
+            self.unresolved.retain(|id| connections.get(*id).is_some());
+        }
+        if self.lingering.len() > most {
+            self.lingering.retain(|id| connections.get(*id).is_some());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Very many connections, and what is left of them: nothing.
 
 use super::peer::{PEERS, Peer, exchange, work};
-use super::segment::{SYN, arp_reply};
+use super::segment::{ACK, FIN, SYN, arp_reply};
 use super::wire::{SERVER, Side, World, read, write};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::listener::ListenerId;
@@ -89,6 +89,39 @@ fn a_thousand_peers_that_vanish_are_forgotten() {
     assert_eq!(world.server.stack().connection_count(), 1000);
     world.run_for(SECONDS(120));
     assert_eq!(world.server.stack().connection_count(), 0);
+    world.server.stack().audit();
+}
+
+#[test]
+fn syns_from_hosts_that_are_not_there_leave_no_lists_behind() {
+    let mut world = World::new();
+    world.server.stack().listen(SocketAddrV4::new(SERVER, 80), 16).unwrap();
+    for number in 0..10_000 {
+        let syn = Peer::new(1024 + number, 80).segment(SYN, &[]);
+        exchange(&mut world.server, world.now, syn.frame());
+    }
+    world.server.stack().audit();
+}
+
+#[test]
+fn one_connection_in_time_wait_keeps_no_others() {
+    let mut world = World::new();
+    let (listener, _) = world.server.stack().listen(SocketAddrV4::new(SERVER, 80), 16).unwrap();
+    let mut close = |port, sequence| {
+        let mut peer = Peer::new(port, 80);
+        peer.sequence = sequence;
+        peer.open(&mut world.server, world.now);
+        let (id, _) = world.server.stack().accept(listener).unwrap().expect("it is open");
+        world.server.stack().abandon(id);
+        work(&mut world.server, world.now).iter().for_each(|frame| peer.hear(frame));
+        peer.say(&mut world.server, world.now, FIN | ACK, &[]);
+    };
+    // The first one stays: its peer could say its last word again and again.
+    close(1024, 1);
+    for round in 0..4000 {
+        close(1025, round << 16);
+    }
+    assert_eq!(world.server.stack().connection_count(), 2);
     world.server.stack().audit();
 }
 
