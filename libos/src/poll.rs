@@ -98,9 +98,10 @@ impl Poll {
         let before = events.len();
         table::collect(self.id, events, most);
         if events.len() > before {
-            // The network moves while threads wait; a program that always finds something to do never does.
+            // The network moves, and others run, while threads wait; who always finds something to do never does.
             if table::is_always_busy(self.id) {
                 task::poll();
+                task::yield_to_others();
             }
             return;
         }

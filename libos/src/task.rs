@@ -11,6 +11,7 @@ mod wait_queue;
 pub(crate) use idle::{Poller, Work, install_poller, poll, wake_at_event};
 pub(crate) use scheduler::{
     NEVER, ThreadId, block_until, current, spawn, thread_count, wake, with_current, yield_now,
+    yield_to_others,
 };
 pub(crate) use wait_queue::{WaitQueue, Woken};
 

@@ -107,7 +107,7 @@ pub(super) fn collect(id: SetId, events: &mut Vec<Event>, most: usize) {
     let mut tables = TABLES.lock();
     let Tables { sets, watches } = &mut *tables;
     let set = sets.get_mut(id).expect("a set lives as long as its handle");
-    let enough = events.len() + most;
+    let enough = events.len().saturating_add(most);
     for _ in 0..set.ready.len() {
         if events.len() >= enough {
             return;

@@ -148,6 +148,35 @@ fn each_gets_its_turn_when_more_are_ready_than_fit() {
 }
 
 #[test]
+fn a_set_that_is_always_ready_lets_other_threads_run() {
+    as_guest(|| {
+        let (poll, thing) = (Poll::new(), Thing::new());
+        thing.set(Readiness::READABLE);
+        let _watch = poll.watch(&thing, 5, Readiness::READABLE, Mode::Level);
+        let has_run = Arc::new(Mutex::new(false));
+        let flag = has_run.clone();
+        let other = thread::spawn(move || *flag.lock() = true);
+        for _ in 0..8 {
+            assert_eq!(now(&poll), [readable(5)]);
+        }
+        assert!(*has_run.lock());
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn there_may_be_events_already_and_no_limit_to_more() {
+    as_guest(|| {
+        let (poll, thing) = (Poll::new(), Thing::new());
+        thing.set(Readiness::READABLE);
+        let _watch = poll.watch(&thing, 5, Readiness::READABLE, Mode::Edge);
+        let mut events = Vec::from([readable(4)]);
+        poll.wait(&mut events, usize::MAX, Some(Duration::ZERO));
+        assert_eq!(events, [readable(4), readable(5)]);
+    });
+}
+
+#[test]
 fn a_watch_that_was_dropped_tells_nothing_and_leaves_nothing() {
     as_guest(|| {
         let (poll, thing) = (Poll::new(), Thing::new());

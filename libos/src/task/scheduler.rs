@@ -149,6 +149,11 @@ pub(crate) fn yield_now() {
     run_others(with(Scheduler::next));
 }
 
+/// Lets the others run first, if somebody can.
+pub(crate) fn yield_to_others() {
+    if is_somebody_ready() { yield_now() } else { process::heed_stop() }
+}
+
 /// Lets a blocked thread run again. One that runs, or has ended, stays as it is.
 pub(crate) fn wake(id: ThreadId) {
     with(|scheduler| scheduler.wake(id));
