@@ -49,7 +49,7 @@ impl Drop for OpenConnection {
 impl Report for Figures {
     fn append(&self, output: &mut Vec<u8>) {
         // The machine's clock starts with it.
-        let uptime = Instant::now().since_boot().as_millis();
+        let uptime = u64::try_from(Instant::now().since_boot().as_millis()).unwrap_or(u64::MAX);
         let card = net::statistics();
         let text = format!(
             "{{\"uptime_ms\":{uptime},\"requests\":{},\"connections\":{},\"open_connections\":{},\"threads\":{},\

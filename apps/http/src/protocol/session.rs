@@ -10,6 +10,9 @@ use core::mem;
 /// When answers are sent before more requests are looked at, in bytes.
 const MOST_OUTPUT: usize = 16 << 10;
 const GREETING: &[u8] = b"Hello from the meta-OS.\n";
+/// The usual answer with it, which is always the same.
+const WHOLE_GREETING: &[u8] = b"HTTP/1.1 200 OK\r\nServer: metaos\r\nContent-Type: text/plain\r\n\
+    Content-Length: 24\r\n\r\nHello from the meta-OS.\n";
 
 /// One connection.
 #[derive(Debug, Default)]
@@ -154,6 +157,9 @@ impl Session {
             Place::Nowhere => Status::NotFound.append("", persistence, framing, &mut self.output),
             _ if !allowed => {
                 Status::MethodNotAllowed.append("GET, HEAD", persistence, framing, &mut self.output);
+            }
+            Place::Root if persistence == Persistence::KeepAlive && framing == Framing::Whole => {
+                self.output.extend_from_slice(WHOLE_GREETING);
             }
             Place::Root => self.send_body(Kind::Text, GREETING, persistence, framing),
             Place::Stats => {

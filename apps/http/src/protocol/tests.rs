@@ -37,6 +37,13 @@ fn the_root_greets_and_the_connection_goes_on() {
 }
 
 #[test]
+fn the_greeting_is_the_same_whole_and_in_parts() {
+    let (whole, _) = answer("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (parts, _) = answer("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(parts.replace("Connection: keep-alive\r\n", ""), whole);
+}
+
+#[test]
 fn requests_that_come_together_are_answered_in_order() {
     let one = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let (text, step) = answer(&format!("{one}GET /none HTTP/1.1\r\nHost: a\r\n\r\n{one}"));
