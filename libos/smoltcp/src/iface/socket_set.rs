@@ -129,6 +129,21 @@ impl<'a> SocketSet<'a> {
         }
     }
 
+    /// Forget what the set has noted about a socket, as if it had been removed and added again,
+    /// but without moving it.
+    ///
+    /// # Panics
+    /// This function may panic if the handle does not belong to this socket set.
+    pub fn renew(&mut self, handle: SocketHandle) {
+        match self.sockets[handle.0].inner.as_mut() {
+            Some(item) => {
+                item.meta = Meta::default();
+                item.meta.handle = handle;
+            }
+            None => panic!("handle does not refer to a valid socket"),
+        }
+    }
+
     /// Get an iterator to the inner sockets.
     pub fn iter(&self) -> impl Iterator<Item = (SocketHandle, &Socket<'a>)> {
         self.items().map(|i| (i.meta.handle, &i.socket))
@@ -147,5 +162,34 @@ impl<'a> SocketSet<'a> {
     /// Iterate every socket in this set.
     pub(crate) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<'a>> + '_ {
         self.sockets.iter_mut().filter_map(|x| x.inner.as_mut())
+    }
+}
+
+#[cfg(all(test, feature = "socket-udp", feature = "proto-ipv4"))]
+mod test {
+    use super::*;
+    use crate::socket::{PollAt, udp};
+    use crate::time::Instant;
+    use crate::wire::{IpAddress, Ipv4Address};
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_renewed_socket_waits_for_no_neighbor() {
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 1], vec![0; 16]);
+        let mut sockets = SocketSet::new(Vec::new());
+        let handle = sockets.add(udp::Socket::new(buffer(), buffer()));
+        let poll_at = |sockets: &SocketSet| {
+            let meta = &sockets.items().next().unwrap().meta;
+            meta.poll_at(PollAt::Now, |_| false, Instant::ZERO)
+        };
+        let neighbor = IpAddress::Ipv4(Ipv4Address::new(192, 168, 1, 2));
+        let meta = &mut sockets.items_mut().next().unwrap().meta;
+        meta.neighbor_missing(Instant::ZERO, neighbor);
+        assert_ne!(poll_at(&sockets), PollAt::Now);
+
+        sockets.renew(handle);
+        assert_eq!(poll_at(&sockets), PollAt::Now);
+        assert_eq!(sockets.iter().next().unwrap().0, handle);
     }
 }

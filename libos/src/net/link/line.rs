@@ -36,9 +36,8 @@ impl Line {
 
     /// Forgets all about the last connection.
     pub(crate) fn renew(&mut self, route: Route) {
-        // A fresh place in the set forgets which neighbour the old connection waited for.
-        let socket = self.sockets.remove(self.handle);
-        self.handle = self.sockets.add(socket);
+        // The set remembers which neighbour the old connection waited for.
+        self.sockets.renew(self.handle);
         self.route = route;
         self.path = None;
     }
