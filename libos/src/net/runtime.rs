@@ -33,7 +33,8 @@ const POLL_INTERVAL_NS: u64 = 200_000;
 /// Batches that one poll takes in before the threads get their turn.
 const ROUNDS: usize = 4;
 
-static RUNTIME: Mutex<Option<Box<Runtime>>> = Mutex::new(None);
+/// It is never dropped; what would drop it would be the better part of the image.
+static RUNTIME: Mutex<Option<&'static mut Runtime>> = Mutex::new(None);
 /// What the card had done before the last wait, for those who may not ask it.
 static AT_LAST_WAIT: Mutex<Statistics> = Mutex::new(Statistics::NONE);
 
@@ -170,7 +171,7 @@ pub(super) fn datagram_capacity() -> usize {
 }
 
 #[cold]
-fn start() -> Result<Box<Runtime>> {
+fn start() -> Result<&'static mut Runtime> {
     let words: Vec<(String, String)> = env::settings().collect();
     let pairs = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let sources = Sources::from_words(pairs.clone())
@@ -206,7 +207,7 @@ fn start() -> Result<Box<Runtime>> {
     }
     task::install_poller(&NetworkPoller);
     exit::before_exit(drain);
-    Ok(Box::new(Runtime { shard, woken: Vec::new() }))
+    Ok(Box::leak(Box::new(Runtime { shard, woken: Vec::new() })))
 }
 
 fn open(allowed: Offloads) -> Result<Net> {
@@ -238,7 +239,7 @@ fn drain() {
 
 /// Takes the shard. Nobody else has it: threads do not switch while they do, and what programs pass to `read_with` and
 /// `write_with` must not use the network.
-fn lock() -> MutexGuard<'static, Option<Box<Runtime>>> {
+fn lock() -> MutexGuard<'static, Option<&'static mut Runtime>> {
     RUNTIME.try_lock().expect("a closure given to read_with or write_with uses the network itself")
 }
 

@@ -31,7 +31,8 @@ const SPARE_STACKS: usize = 32;
 /// Number of a thread.
 pub(crate) type ThreadId = Id<Entry>;
 
-static SCHEDULER: Mutex<Option<Box<Scheduler>>> = Mutex::new(None);
+/// It is never dropped, and nothing that would is linked.
+static SCHEDULER: Mutex<Option<&'static mut Scheduler>> = Mutex::new(None);
 /// The number of the running thread, for all who only want to know that; the main thread's is 0.
 static RUNNING: AtomicU64 = AtomicU64::new(0);
 /// Whether a thread has ended whose stack nobody has cleared away.
@@ -246,7 +247,7 @@ fn recover_stack() {
 fn with<R>(act: impl FnOnce(&mut Scheduler) -> R) -> R {
     let mut scheduler = SCHEDULER.lock();
     if scheduler.is_none() {
-        *scheduler = Some(Scheduler::new());
+        *scheduler = Some(Scheduler::start());
     }
     act(scheduler.as_mut().expect("it has just been made"))
 }
@@ -254,7 +255,7 @@ fn with<R>(act: impl FnOnce(&mut Scheduler) -> R) -> R {
 impl Scheduler {
     /// Adopts the running thread as the main thread.
     #[cold]
-    fn new() -> Box<Self> {
+    fn start() -> &'static mut Self {
         let mut threads = Slots::new();
         let thread = Thread::new(Some("main"));
         let context = Arc::new(Context::running());
@@ -269,7 +270,7 @@ impl Scheduler {
         let running = threads.insert(entry);
         debug_assert_eq!(running.to_bits(), 0, "the main thread is the first");
         thread.set_id(running);
-        Box::new(Self {
+        Box::leak(Box::new(Self {
             threads,
             ready: VecDeque::new(),
             sleepers: Timers::new(),
@@ -277,7 +278,7 @@ impl Scheduler {
             ended: None,
             spare: Vec::new(),
             turns: 0,
-        })
+        }))
     }
 
     fn entry(&self, id: ThreadId) -> &Entry {
