@@ -1,10 +1,13 @@
-//! The library OS: threads, sockets, time and environment behind an API shaped like std.
+//! The library OS: threads, sockets, poll sets, time and environment behind an API shaped like std.
 //!
 //! A program that knows std knows this: the modules, types and functions have its names. What differs:
 //!
 //! - Threads are cooperative. A thread runs until it blocks, yields or ends; the network moves while threads wait.
 //! - A panic ends the whole guest, so there is no poisoning and joining cannot fail.
-//! - What is written to a socket is sent when the writer next waits or yields, all of it at once.
+//! - What is written to a TCP stream is sent when the writer next waits or yields, all of it at once. A datagram goes
+//!   as it is written.
+//! - What std leaves to other crates is here where programs need it: [`poll`] waits for many sockets, with the rules of
+//!   epoll; [`mod@env`] reads options.
 //!
 //! Nothing is linked or started before it is used: a program without sockets carries no network stack.
 //!

@@ -1,9 +1,13 @@
 //! The network, shaped like `std::net`: TCP and UDP over IPv4 and IPv6.
 //!
-//! The upper half (`tcp`, `udp`, `address`, `runtime`) is what programs call; it waits. The lower half (`shard` and
-//! below) never waits and knows neither threads nor clocks: it passes frames between a device and sockets. The way
-//! of a frame: device -> `stack` (found by its two ends) -> `link` (smoltcp, for this one socket) -> the socket's
-//! ring, which the program reads in place; back over the dirty list of `stack::egress`.
+//! The upper half (`tcp`, `udp`, `address`, `runtime`) is what programs call; it waits, alone or by
+//! [`poll`](crate::poll) for many sockets. The lower half (`shard` and below) never waits and knows neither threads nor
+//! clocks: it passes frames between a device and sockets. The way of a frame: device -> `stack` (found by its two
+//! ends) -> `link` (smoltcp, for this one socket) -> the socket's ring, which the program reads in place; back over the
+//! dirty list of `stack::egress`. A TCP segment over IPv4 with headers of the usual form goes directly to its socket
+//! (`link::line`), past smoltcp's interface.
+//!
+//! Addresses come from the command line, by DHCP (`dhcp`) and from routers (`autoconf`); `config` says which.
 
 mod address;
 mod autoconf;

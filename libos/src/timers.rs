@@ -2,7 +2,8 @@
 //!
 //! A busy connection moves its deadline with every segment, a thread that waits with a time limit is mostly woken
 //! before. Moving or removing an entry would cost a search, so it stays where it is: if it fires too early, or for
-//! somebody who is gone, whoever owns the heap looks and forgets it. No timer scan touches all connections.
+//! somebody who is gone, whoever owns the heap looks and forgets it. All entries are looked at only to tidy up, when
+//! there are far more of them than there are owners.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;

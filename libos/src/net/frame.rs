@@ -1,8 +1,8 @@
 //! What the demultiplexer wants to know of a frame: which connection or port it belongs to.
 //!
-//! Only as much is read as the tables need, straight from the bytes; the stack behind parses and checks the frame
-//! again in full. So nothing here is trusted: a frame that lies about its lengths is classified as well as it goes
-//! and then dropped by the stack.
+//! Only as much is read as the tables need, straight from the bytes; who takes the frame (`link::segment` or the stack
+//! behind) checks it again in full. So nothing here is trusted: a frame that lies about its lengths is classified as
+//! well as it goes and then dropped.
 
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

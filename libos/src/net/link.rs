@@ -2,7 +2,8 @@
 //!
 //! smoltcp offers every frame to every socket and asks every socket for output. Here it is handed a device that
 //! holds exactly one frame and a set that holds exactly one socket, so its work does not grow with the number of
-//! connections. ARP and ICMP are answered by the interface itself, whatever the set.
+//! connections. Most TCP segments pass it by (`line`). ARP and the ICMP of IPv4 are answered by the interface itself,
+//! whatever the set; that of IPv6, with its neighbours, is ours (`neighbors`).
 //!
 //! Traffic to an own address never reaches the wire: what the interface addresses to its own Ethernet address goes to
 //! a queue that is read back like a device. Only sockets that talk to an own address pay for the look.

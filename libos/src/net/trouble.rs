@@ -14,7 +14,8 @@ const PROTOCOL_UDP: u8 = 17;
 /// Types of ICMP (RFC 792).
 const UNREACHABLE: u8 = 3;
 const TIME_EXCEEDED: u8 = 11;
-/// The packets that every path carries (RFC 791, 3.2; RFC 8200, 5); a report of less is a lie.
+/// The packets that every path carries; a report of less is a lie. RFC 8200, 5, says so; RFC 791, 3.2, asks for 68
+/// bytes only, but reports of that are attacks, and Linux draws the line here, too.
 const LEAST_MTU_V4: u16 = 552;
 const LEAST_MTU_V6: u16 = 1280;
 

@@ -1,6 +1,6 @@
 //! The way of one TCP connection through the interface: short where it can be, by way of the whole stack where not.
 //!
-//! Short means that the headers are read and written by [`segment`](super::segment) and the socket is called directly.
+//! Short means that the headers are read and written by [`segment`] and the socket is called directly.
 //! That takes the Ethernet address of the next hop, which is remembered as long as the table of neighbours does not
 //! change, and for a few seconds at most. Without it, for an own address, and for unusual headers, frames pass the
 //! whole stack, as do those of IPv6; it also finds the next hop and keeps its entry in the table fresh.
