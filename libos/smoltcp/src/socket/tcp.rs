@@ -1754,8 +1754,9 @@ impl<'a> Socket<'a> {
     }
 
     /// Return when something that is missing counts as lost.
+    #[inline]
     fn reordering_deadline(&self) -> PollAt {
-        if !self.reordering.is_seen() || self.scoreboard.is_empty() {
+        if self.scoreboard.is_empty() || !self.reordering.is_seen() {
             return PollAt::Ingress;
         }
         let deadline = self.reordering.deadline(self.rtte.min_rtt());
@@ -1814,7 +1815,7 @@ impl<'a> Socket<'a> {
 
     /// Note what arrived out of order and return how many octets that was not known of.
     fn process_sack(&mut self, now: Instant, repr: &TcpRepr, ack_number: TcpSeqNumber) -> usize {
-        if !self.remote_has_sack {
+        if !self.remote_has_sack || (self.scoreboard.is_empty() && repr.sack_ranges[0].is_none()) {
             return 0;
         }
         // What is acknowledged after something that arrived earlier came late.

@@ -53,9 +53,11 @@ impl Usage {
     }
 }
 
-/// Slow start ends before anything is lost when the ACKs of one round trip come for three eighths
-/// of it without a pause: then the window is between three quarters and nine eighths of what the
-/// path holds (HyStart's ACK train, Ha and Rhee, "Taming the elephants", 2011).
+/// Slow start slows down before anything is lost when the ACKs of one round trip come for an eighth
+/// of it without a pause: then the window is between a quarter and three eighths of what the path
+/// holds (after HyStart's ACK train, Ha and Rhee, "Taming the elephants", 2011). Doubling it again
+/// would need a queue of half of that. For five round trips it grows by a quarter each, to about
+/// what the path holds (RFC 9406, conservative slow start), and then slow start is over.
 #[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -64,6 +66,29 @@ struct AckTrain {
     times: Option<(Instant, Instant)>,
     /// Octets to be acknowledged before the next round.
     left: usize,
+    /// Rounds that are left, since the train was seen.
+    slow_rounds: Option<u8>,
+}
+
+/// How slow start goes on.
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SlowStart {
+    Doubles,
+    Slows,
+    Ends,
+}
+
+#[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
+impl SlowStart {
+    /// Return by how much the window grows for so many octets that were acknowledged.
+    fn growth(self, octets: usize) -> usize {
+        match self {
+            SlowStart::Doubles => octets,
+            SlowStart::Slows => octets / AckTrain::SLOWER,
+            SlowStart::Ends => 0,
+        }
+    }
 }
 
 #[cfg(any(feature = "socket-tcp-reno", feature = "socket-tcp-cubic"))]
@@ -72,9 +97,12 @@ impl AckTrain {
     const PAUSE: crate::time::Duration = crate::time::Duration::from_millis(2);
     /// Smaller windows say too little, in segments.
     const LOW_WINDOW: usize = 16;
+    /// Five, and the rest of the one in which the train is seen.
+    const SLOW_ROUNDS: u8 = 6;
+    const SLOWER: usize = 4;
 
-    /// Note that `len` octets were acknowledged, which leaves `in_flight`, and return whether the
-    /// path is full.
+    /// Note that `len` octets were acknowledged, which leaves `in_flight`, and return how slow
+    /// start goes on.
     fn on_ack(
         &mut self,
         now: Instant,
@@ -82,26 +110,35 @@ impl AckTrain {
         in_flight: usize,
         segments: usize,
         rtt: &RttEstimator,
-    ) -> bool {
+    ) -> SlowStart {
         if self.left <= len {
             // The next ACK is the first one of the next round.
             self.left = in_flight;
             self.times = None;
-            return false;
+            self.slow_rounds = self.slow_rounds.map(|rounds| rounds.saturating_sub(1));
+        } else {
+            self.left -= len;
         }
-        self.left -= len;
+        match self.slow_rounds {
+            Some(0) => return SlowStart::Ends,
+            Some(_) => return SlowStart::Slows,
+            None => {}
+        }
         let (first, last) = *self.times.get_or_insert((now, now));
         // A clock that goes back is no reason to stop.
         if now < last || now - last > Self::PAUSE {
             // The segments of one flight come together: this is the first of another.
             self.times = Some((now, now));
-            return false;
+            return SlowStart::Doubles;
         }
         self.times = Some((first, now));
         let min_rtt = rtt.min_rtt() as u64;
-        min_rtt > 0
-            && segments >= Self::LOW_WINDOW
-            && (now - first).total_micros() > min_rtt / 8 * 3
+        if min_rtt > 0 && segments >= Self::LOW_WINDOW && (now - first).total_micros() > min_rtt / 8
+        {
+            self.slow_rounds = Some(Self::SLOW_ROUNDS);
+            return SlowStart::Slows;
+        }
+        SlowStart::Doubles
     }
 }
 
@@ -207,23 +244,30 @@ mod test {
     use super::*;
 
     #[test]
-    fn an_ack_train_ends_slow_start() {
+    fn an_ack_train_slows_slow_start_down() {
         let mut rtt = RttEstimator::default();
         rtt.sample(10_000);
         let mut train = AckTrain::default();
         // Flights of 10, 20, 40, ... segments, of which one takes 20 microseconds.
-        for flight in 0..6 {
-            let segments = 10 << flight;
-            for segment in 0..segments {
-                let now = Instant::from_micros(flight * 10_000 + segment * 20);
-                let in_flight = (segments + segment) as usize;
-                let is_full = train.on_ack(now, 1, in_flight, in_flight, &rtt);
-                if is_full {
-                    assert_eq!(flight, 5);
-                    assert!((3_750..4_000).contains(&(segment * 20)), "{segment}");
+        let mut segments = 10;
+        for flight in 0..20 {
+            let mut acked = 0;
+            let mut next = segments;
+            while acked < segments {
+                let now = Instant::from_micros((flight * 10_000 + acked * 20) as i64);
+                acked += 1;
+                let in_flight = next - acked;
+                let slow_start = train.on_ack(now, 1, in_flight, next, &rtt);
+                if train.slow_rounds.is_none() || acked % AckTrain::SLOWER == 0 {
+                    next += 1;
+                }
+                if slow_start == SlowStart::Ends {
+                    // A path of 500 segments is about full.
+                    assert!((350..570).contains(&next), "{next}");
                     return;
                 }
             }
+            segments = next;
         }
         panic!("the path is full");
     }

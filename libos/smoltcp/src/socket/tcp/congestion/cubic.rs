@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::{AckTrain, Controller, Usage, initial_window};
+use super::{AckTrain, Controller, SlowStart, Usage, initial_window};
 
 // Constants for the Cubic congestion control algorithm.
 // See RFC 9438.
@@ -119,10 +119,12 @@ impl Controller for Cubic {
             // Slow start: `cwnd` doubles per RTT. Octets are counted, not ACKs (RFC 3465): many
             // receivers ACK a batch of segments at once.
             let segments = self.cwnd / self.mss;
-            if self.train.on_ack(now, len, in_flight, segments, rtt) {
+            let slow_start = self.train.on_ack(now, len, in_flight, segments, rtt);
+            if slow_start == SlowStart::Ends {
                 self.ssthresh = self.cwnd;
                 return;
             }
+            let len = slow_start.growth(len);
             let inc = if self.in_rto_slow_start {
                 len.min(self.mss)
             } else {

@@ -1,6 +1,6 @@
 use crate::{socket::tcp::RttEstimator, time::Instant};
 
-use super::{AckTrain, Controller, Usage, initial_window};
+use super::{AckTrain, Controller, SlowStart, Usage, initial_window};
 
 const DEFAULT_MSS: usize = 1024;
 
@@ -71,10 +71,12 @@ impl Controller for Reno {
         let inc = if self.cwnd < self.ssthresh {
             // Slow start: `cwnd` doubles per RTT.
             let segments = self.cwnd / self.mss;
-            if self.train.on_ack(now, len, in_flight, segments, rtt) {
+            let slow_start = self.train.on_ack(now, len, in_flight, segments, rtt);
+            if slow_start == SlowStart::Ends {
                 self.ssthresh = self.cwnd;
                 return;
             }
+            let len = slow_start.growth(len);
             if used.saturating_mul(2) < self.cwnd {
                 return;
             }
