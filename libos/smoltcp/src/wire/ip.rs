@@ -624,7 +624,8 @@ impl Repr {
                 hop_limit,
             }),
             #[allow(unreachable_patterns)]
-            _ => panic!("IP version mismatch: src={src_addr:?} dst={dst_addr:?}"),
+            // Named, they would bring all that formats addresses into the smallest program.
+            _ => panic!("the IP versions of source and destination differ"),
         }
     }
 
