@@ -128,9 +128,21 @@ impl Stack {
         }
     }
 
-    /// Looks after a connection that the program has read from or written to: there may be something to send.
-    pub(crate) fn touch(&mut self, id: ConnectionId) {
-        self.mark(id);
+    /// Calls `act` with a connection, and looks after it if that has read from it or written to it: there may be
+    /// something to send.
+    #[inline]
+    pub(crate) fn use_connection<R>(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut Connection) -> Result<Option<R>, Error>,
+    ) -> Result<Option<R>, Error> {
+        let connection = self.connections.get_mut(id).ok_or(Error::NoSuchSocket)?;
+        let result = act(connection)?;
+        if result.is_some() && !connection.is_dirty {
+            connection.is_dirty = true;
+            self.dirty.push(id);
+        }
+        Ok(result)
     }
 
     /// Leaves `token` until one of `conditions` holds for the connection.

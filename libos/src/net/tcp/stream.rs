@@ -178,16 +178,13 @@ impl TcpStream {
         };
         let outcome = runtime::wait(patience, |shard, _, token| {
             let stack = shard.stack();
-            match stack.with_connection(id, &mut attempt) {
-                Ok(Ok(Some(result))) => {
-                    stack.touch(id);
-                    Attempt::Done(Ok(result))
-                }
-                Ok(Ok(None)) => {
+            match stack.use_connection(id, &mut attempt) {
+                Ok(Some(result)) => Attempt::Done(Ok(result)),
+                Ok(None) => {
                     stack.wait_for(id, condition, token);
                     Attempt::Wait
                 }
-                Ok(Err(error)) | Err(error) => Attempt::Done(Err(error)),
+                Err(error) => Attempt::Done(Err(error)),
             }
         })?;
         match outcome {

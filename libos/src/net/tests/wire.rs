@@ -250,8 +250,8 @@ pub(crate) fn receive<R>(
     id: ConnectionId,
     read: impl FnOnce(&mut [u8]) -> (usize, R),
 ) -> Result<Received<R>, Error> {
-    stack.touch(id);
-    stack.with_connection(id, |connection| connection.receive(read))?
+    let received = stack.use_connection(id, |connection| connection.receive(read).map(Some))?;
+    Ok(received.expect("it is always something"))
 }
 
 /// Writes one piece, as a program does.
@@ -260,8 +260,7 @@ pub(crate) fn send<R>(
     id: ConnectionId,
     write: impl FnOnce(&mut [u8]) -> (usize, R),
 ) -> Result<Option<R>, Error> {
-    stack.touch(id);
-    stack.with_connection(id, |connection| connection.send(write))?
+    stack.use_connection(id, |connection| connection.send(write))
 }
 
 /// Reads all that is there.
