@@ -31,9 +31,11 @@ const PROTOCOL_ICMPV6: u8 = 58;
 pub(crate) const PROTOCOL_OPTIONS: u8 = 60;
 const FLAG_SYN: u8 = 0x02;
 const FLAGS_SYN_ACK_RST: u8 = 0x16;
+/// The mark of IPv6 in a [`Key`].
+const IS_V6: u64 = 1 << 32;
 
 /// The two ends of a connection, as seen from here.
-#[derive(Clone, Copy, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tuple {
     pub(crate) local: IpAddr,
     pub(crate) remote: IpAddr,
@@ -61,36 +63,51 @@ impl Tuple {
     }
 }
 
-/// IPv4 by words: the derived one would call a comparison of bytes for each address.
-impl PartialEq for Tuple {
+/// The ends as a table of connections looks for them: in words, which are compared and hashed at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Key {
+    local: [u64; 2],
+    remote: [u64; 2],
+    /// Above the ports stands whether the addresses are of IPv6, since all their bits may be those of IPv4.
+    ports: u64,
+}
+
+impl From<Tuple> for Key {
     #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        if (self.local_port, self.remote_port) != (other.local_port, other.remote_port) {
-            return false;
-        }
-        match (self.local, self.remote, other.local, other.remote) {
-            (IpAddr::V4(local), IpAddr::V4(remote), IpAddr::V4(other_local), IpAddr::V4(other_remote)) => {
-                local.octets() == other_local.octets() && remote.octets() == other_remote.octets()
+    fn from(tuple: Tuple) -> Self {
+        let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
+        match (tuple.local, tuple.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                let words = |address: Ipv4Addr| [0, u64::from(address.to_bits())];
+                Self { local: words(local), remote: words(remote), ports }
             }
-            (local, remote, other_local, other_remote) => local == other_local && remote == other_remote,
+            (local, remote) => {
+                Self { local: words_v6(local), remote: words_v6(remote), ports: ports | IS_V6 }
+            }
         }
     }
 }
 
-/// As few words as there are bits: the derived one would hash each address with its version and its length. The own
-/// address is left out: there are few of them, and a peer cannot choose them.
-impl Hash for Tuple {
+/// The own address is left out: there are few of them, and a peer cannot choose them.
+impl Hash for Key {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ports = u64::from(self.local_port) << 16 | u64::from(self.remote_port);
-        match self.remote {
-            IpAddr::V4(remote) => state.write_u64(u64::from(remote.to_bits()) << 32 | ports),
-            IpAddr::V6(remote) => {
-                state.write(&remote.octets());
-                state.write_u64(ports);
-            }
+        if self.ports & IS_V6 == 0 {
+            return state.write_u64(self.remote[1] << 32 | self.ports);
         }
+        state.write_u64(self.remote[0]);
+        state.write_u64(self.remote[1]);
+        state.write_u64(self.ports);
     }
+}
+
+fn words_v6(address: IpAddr) -> [u64; 2] {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let [a, b, c, d, e, f, g, h] = address.segments().map(u64::from);
+    [a << 48 | b << 32 | c << 16 | d, e << 48 | f << 32 | g << 16 | h]
 }
 
 /// What a frame is for.
@@ -203,6 +220,20 @@ mod tests {
     use super::*;
     use std::vec;
     use std::vec::Vec;
+
+    #[test]
+    fn addresses_of_ipv6_that_look_like_those_of_ipv4_are_others() {
+        let tuple =
+            |local: IpAddr, remote: IpAddr| Tuple { local, remote, local_port: 80, remote_port: 4000 };
+        let (local, remote) = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 1));
+        let key = Key::from(tuple(local.into(), remote.into()));
+        let compatible = |address: Ipv4Addr| IpAddr::from(Ipv6Addr::from(u128::from(address.to_bits())));
+        let mapped = |address: Ipv4Addr| IpAddr::from(address.to_ipv6_mapped());
+        assert_ne!(key, Key::from(tuple(compatible(local), compatible(remote))));
+        assert_ne!(key, Key::from(tuple(mapped(local), mapped(remote))));
+        assert_ne!(key, Key::from(tuple(remote.into(), local.into())));
+        assert_eq!(key, Key::from(tuple(local.into(), remote.into())));
+    }
 
     fn tcp_frame(flags: u8) -> Vec<u8> {
         let mut frame = vec![0; 54];

@@ -83,7 +83,7 @@ impl core::fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::frame::Tuple;
+    use crate::net::frame::{Key, Tuple};
     use alloc::vec;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
@@ -101,7 +101,7 @@ mod tests {
     fn fullest(keys: Keys, tuples: impl Iterator<Item = Tuple>) -> [u32; 2] {
         let mut places = [vec![0_u32; 4096], vec![0; 4096]];
         for tuple in tuples {
-            let hash = keys.hash_one(tuple);
+            let hash = keys.hash_one(Key::from(tuple));
             places[0][usize::try_from(hash & 4095).unwrap()] += 1;
             places[1][usize::try_from(hash >> 52).unwrap()] += 1;
         }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_meets_with_one_key_lies_apart_with_another() {
         let (one, other) = (Keys::new(3, 0x9e37_79b9_7f4a_7c15), Keys::new(4, 0xd1b5_4a32_d192_ed03));
-        let place = |keys: Keys, tuple: Tuple| keys.hash_one(tuple) & 1023;
+        let place = |keys: Keys, tuple: Tuple| keys.hash_one(Key::from(tuple)) & 1023;
         let chosen = (0..60_000).map(|port| tuple(9, port)).filter(|tuple| place(one, *tuple) == 5);
         let chosen: Vec<_> = chosen.collect();
         assert!(chosen.len() > 20);

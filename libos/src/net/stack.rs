@@ -23,7 +23,7 @@ use super::datagram::{Datagram, Sender};
 use super::device::{Capabilities, Transmitter, Verdict};
 use super::dhcp::{Change, Dhcp};
 use super::dns::Dns;
-use super::frame::{self, Class, Tuple};
+use super::frame::{self, Class, Key, Tuple};
 use super::hash::Keys;
 use super::link::{AddressesV6, Link, Route};
 use super::listener::Listener;
@@ -54,7 +54,7 @@ pub(crate) struct Stack {
     /// The set for frames that no socket may see: the interface answers them by itself.
     nobody: SocketSet<'static>,
     connections: Slots<Box<Connection>>,
-    tuples: HashMap<Tuple, ConnectionId, Keys>,
+    tuples: HashMap<Key, ConnectionId, Keys>,
     listeners: Slots<Listener>,
     listening: Ports<Listener>,
     datagrams: Slots<Datagram>,

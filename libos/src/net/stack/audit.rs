@@ -45,8 +45,8 @@ impl Stack {
 
     fn audit_connections(&self) {
         assert_eq!(self.tuples.len(), self.connections.len(), "each connection has its ends");
-        for (tuple, id) in &self.tuples {
-            assert_eq!(self.connections.get(*id).map(|connection| connection.tuple), Some(*tuple));
+        for (key, id) in &self.tuples {
+            assert_eq!(self.connections.get(*id).map(|connection| connection.tuple.into()), Some(*key));
         }
         assert_eq!(self.pool.used, self.connections.len(), "no connection is lost");
         assert!(self.pool.used <= self.pool.limit(), "memory is bounded");

@@ -5,7 +5,7 @@ use crate::net::config::is_host;
 use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
 use crate::net::device::Transmitter;
 use crate::net::error::Error;
-use crate::net::frame::{Opens, Tuple};
+use crate::net::frame::{Key, Opens, Tuple};
 use crate::net::link::Route;
 use crate::net::listener::{Listener, ListenerId};
 use crate::net::ports::{Bound, canonical};
@@ -101,7 +101,8 @@ impl Stack {
         let tuple_with =
             |local_port| Tuple { local, remote: address, local_port, remote_port: remote.port() };
         let port = self.free_port(|stack, port| {
-            !stack.tuples.contains_key(&tuple_with(port)) && stack.listening.is_free(Bound::Any, port)
+            !stack.tuples.contains_key(&Key::from(tuple_with(port)))
+                && stack.listening.is_free(Bound::Any, port)
         })?;
         let mut connection = self.take_connection().ok_or(Error::TooManyConnections)?;
         connection.renew(tuple_with(port), route, Phase::Connecting);
@@ -205,7 +206,7 @@ impl Stack {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
-        if let Some(&id) = self.tuples.get(&tuple) {
+        if let Some(&id) = self.tuples.get(&Key::from(tuple)) {
             let connection = self.connections.get_mut(id).expect("the tables name the same connections");
             if connection.line.route() != route {
                 return;
@@ -403,14 +404,14 @@ impl Stack {
     fn insert(&mut self, connection: Box<Connection>) -> ConnectionId {
         let tuple = connection.tuple;
         let id = self.connections.insert(connection);
-        self.tuples.insert(tuple, id);
+        self.tuples.insert(tuple.into(), id);
         id
     }
 
     /// Forgets a connection; its buffers go back to the pool.
     pub(super) fn recycle(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.remove(id) else { return };
-        self.tuples.remove(&connection.tuple);
+        self.tuples.remove(&Key::from(connection.tuple));
         if connection.phase == Phase::Lingering {
             self.lingering_count -= 1;
         }

@@ -3,6 +3,7 @@
 use super::Stack;
 use crate::net::connection::{Cause, Phase};
 use crate::net::device::Transmitter;
+use crate::net::frame::Key;
 use crate::net::icmpv6::{self, Message};
 use crate::net::trouble::{Kind, Report, Trouble};
 use crate::readiness::Readiness;
@@ -52,7 +53,7 @@ impl Stack {
     }
 
     fn hear_report_of_segment(&mut self, report: Report, sequence: u32) {
-        let Some(&id) = self.tuples.get(&report.tuple) else { return };
+        let Some(&id) = self.tuples.get(&Key::from(report.tuple)) else { return };
         let Some(connection) = self.connections.get_mut(id) else { return };
         if !connection.socket().is_in_flight(TcpSeqNumber(sequence.cast_signed())) {
             return;
