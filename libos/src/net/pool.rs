@@ -73,6 +73,12 @@ impl Pool {
         self.idle.len()
     }
 
+    /// Returns how many bytes buffers may still take beyond their floors.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn budget_left(&self) -> usize {
+        self.buffers.budget.left()
+    }
+
     /// Takes a connection, or `None` if as many are in use as memory allows.
     pub(crate) fn take(&mut self) -> Option<Box<Connection>> {
         if self.used >= self.limit {

@@ -43,6 +43,11 @@ impl Stack {
         ]
     }
 
+    /// Returns how many bytes buffers may still take beyond their floors.
+    pub(crate) fn budget_left(&self) -> usize {
+        self.pool.budget_left()
+    }
+
     fn audit_connections(&self) {
         assert_eq!(self.tuples.len(), self.connections.len(), "each connection has its ends");
         for (key, id) in &self.tuples {

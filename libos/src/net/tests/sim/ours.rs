@@ -21,6 +21,8 @@ pub(super) struct Ours {
     listener: Option<ListenerId>,
     connection: Option<ConnectionId>,
     is_open: bool,
+    /// What buffers may take together beyond their floors.
+    budget: usize,
 }
 
 impl Ours {
@@ -28,7 +30,7 @@ impl Ours {
         let [.., number] = address.octets();
         let mut shard = Shard::new(device(number), plan, seed, Instant::from_micros(0));
         shard.stack().configure(Some(&settings(address)));
-        Self { shard, listener: None, connection: None, is_open: false }
+        Self { shard, listener: None, connection: None, is_open: false, budget: plan.budget }
     }
 
     fn accept(&mut self) {
@@ -118,6 +120,10 @@ impl Host for Ours {
     }
 
     fn audit(&mut self) {
-        self.shard.stack().audit();
+        let stack = self.shard.stack();
+        stack.audit();
+        if stack.connection_count() == 0 {
+            assert_eq!(stack.budget_left(), self.budget, "what buffers took is given back");
+        }
     }
 }
