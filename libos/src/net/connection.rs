@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a peer may be silent after the program has let go of the connection.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a peer may take nothing, and not close either, after the program has let go of the connection, even if it
+/// answers: those who do so on purpose would have all connections in the end.
+const ORPHAN_IDLENESS: Duration = Duration::from_secs(120);
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -44,6 +48,8 @@ pub(crate) struct Connection {
     suspicion: Option<Error>,
     /// Since when the peer's Ethernet address is asked for, while connecting.
     pub(crate) unresolved_since: Option<Instant>,
+    /// How many bytes were still to be sent when its timer fired after the program had let go of it, and since when.
+    rest: Option<(usize, Instant)>,
 }
 
 /// Whose turn it is with a connection.
@@ -95,6 +101,7 @@ impl Connection {
             failure: None,
             suspicion: None,
             unresolved_since: None,
+            rest: None,
         }
     }
 
@@ -120,6 +127,7 @@ impl Connection {
         self.failure = None;
         self.suspicion = None;
         self.unresolved_since = None;
+        self.rest = None;
     }
 
     #[inline]
@@ -251,6 +259,20 @@ impl Connection {
         }
         self.phase = Phase::Orphan;
         drop(mem::replace(&mut self.waiters, Waiters::new()));
+    }
+
+    /// Tells whether the program has let go of the connection and the peer has made nothing of it for too long. To be
+    /// asked now and then.
+    pub(crate) fn is_stuck(&mut self, now: Instant) -> bool {
+        if self.phase != Phase::Orphan {
+            return false;
+        }
+        let left = self.socket().send_queue();
+        let (known, since) = *self.rest.get_or_insert((left, now));
+        if known != left {
+            self.rest = Some((left, now));
+        }
+        known == left && now >= since + ORPHAN_IDLENESS
     }
 
     /// Breaks the connection off because of `error`.

@@ -176,6 +176,9 @@ impl Stack {
             return;
         }
         connection.timer = None;
+        if connection.is_stuck(now) {
+            return self.abort(id);
+        }
         match connection.deadline {
             Some(deadline) if deadline > now => {
                 connection.timer = Some(deadline);

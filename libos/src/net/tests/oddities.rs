@@ -1,14 +1,14 @@
 //! Segments that nobody should send: outside the window, over each other, with options that make no sense.
 
-use super::peer::Peer;
-use super::segment::{ACK, FIN, PSH, SYN};
-use super::wire::{SERVER, Side, World, read, receive, send, write};
+use super::peer::{Peer, exchange, work};
+use super::segment::{ACK, FIN, PSH, SYN, Segment, arp_reply};
+use super::wire::{SERVER, Side, World, read, receive, send, settings, write};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::error::Error;
 use crate::net::listener::ListenerId;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use smoltcp::time::Duration;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -106,7 +106,7 @@ fn a_closed_window_is_probed_until_it_opens() {
     let (start, first) = (world.now, peer.expected);
     let mut probes = 0;
     while world.now < start + SECONDS(100) {
-        for frame in super::peer::work(&mut world.server, world.now) {
+        for frame in work(&mut world.server, world.now) {
             peer.heard.clear();
             let expected = peer.expected;
             peer.hear(&frame);
@@ -122,7 +122,7 @@ fn a_closed_window_is_probed_until_it_opens() {
     peer.window = 8192;
     // The window opens, but nobody hears of it until the next probe.
     for _ in 0..100 {
-        for frame in super::peer::work(&mut world.server, world.now) {
+        for frame in work(&mut world.server, world.now) {
             peer.hear(&frame);
         }
         peer.say(&mut world.server, world.now, ACK, &[]);
@@ -190,7 +190,7 @@ fn absurd_options_do_no_harm() {
         let (listener, _) = world.server.stack().listen(SocketAddrV4::new(SERVER, 80), 8).unwrap();
         let mut peer = Peer::new(99, 80);
         let now = world.now;
-        super::peer::exchange(&mut world.server, now, super::segment::arp_reply(*peer.own.ip(), SERVER));
+        exchange(&mut world.server, now, arp_reply(*peer.own.ip(), SERVER));
         peer.options.clone_from(options);
         peer.say(&mut world.server, now, SYN, &[]);
         peer.say(&mut world.server, now, ACK, &[]);
@@ -207,12 +207,55 @@ fn absurd_options_do_no_harm() {
         other.open(&mut world.server, world.now);
         let (id, _) = world.server.stack().accept(listener).unwrap().expect("others are served");
         write(world.server.stack(), id, b"welcome");
-        for frame in super::peer::work(&mut world.server, world.now) {
+        for frame in work(&mut world.server, world.now) {
             other.hear(&frame);
         }
         assert_eq!(other.received, 7, "{options:?}");
         world.server.stack().abandon(id);
         world.run_for(SECONDS(200));
         assert_eq!(world.server.stack().connection_count(), 0, "{options:?}");
+    }
+}
+
+#[test]
+fn a_connection_from_an_address_that_is_ours_no_more_is_given_up() {
+    let mut peer = Peer::new(99, 80);
+    let (mut world, _, id) = connected(&mut peer);
+    let address = Ipv4Addr::new(10, 0, 0, 7);
+    world.server.stack().configure(Some(&settings(address)));
+    let mut reply = arp_reply(*peer.own.ip(), SERVER);
+    reply[38..].copy_from_slice(&address.octets());
+    exchange(&mut world.server, world.now, reply);
+    // What it sends itself must not open a short way in.
+    write(world.server.stack(), id, b"hello");
+    assert!(work(&mut world.server, world.now).iter().all(|frame| Segment::read(frame).is_none()));
+    peer.say(&mut world.server, world.now, ACK | PSH, b"more");
+    assert_eq!(read(world.server.stack(), id), Received::Nothing);
+}
+
+/// A peer that answers for an hour, but takes nothing and does not close, after the program has written `bytes`.
+fn hold_for_an_hour(window: u16, bytes: &[u8]) -> World {
+    let mut peer = Peer::new(99, 80);
+    let (mut world, _, id) = connected(&mut peer);
+    peer.window = window;
+    peer.say(&mut world.server, world.now, ACK, &[]);
+    write(world.server.stack(), id, bytes);
+    world.server.stack().abandon(id);
+    for frame in work(&mut world.server, world.now) {
+        peer.hear(&frame);
+    }
+    for _ in 0..3600 {
+        world.run_for(SECONDS(1));
+        peer.say(&mut world.server, world.now, ACK, &[]);
+    }
+    world
+}
+
+#[test]
+fn nobody_holds_a_connection_for_ever_that_the_program_has_let_go_of() {
+    for (window, bytes) in [(0, &b"hello"[..]), (8192, b"")] {
+        let mut world = hold_for_an_hour(window, bytes);
+        assert_eq!(world.server.stack().connection_count(), 0, "window {window}");
+        world.server.stack().audit();
     }
 }
