@@ -121,6 +121,10 @@ impl Reassembly {
         let index = match self.packets.iter().position(|packet| packet.key == piece.key) {
             Some(index) => index,
             None => {
+                // As many as there may be: the oldest one makes way.
+                if self.packets.len() == PACKETS {
+                    self.packets.pop_front();
+                }
                 self.packets.push_back(Packet::new(piece.key, now));
                 self.packets.len() - 1
             }
@@ -138,7 +142,7 @@ impl Reassembly {
     fn make_room(&mut self, length: usize) {
         let held =
             |packets: &VecDeque<Packet>| packets.iter().map(|packet| packet.bytes.len()).sum::<usize>();
-        while self.packets.len() >= PACKETS || held(&self.packets) + length > BYTES {
+        while held(&self.packets) + length > BYTES {
             if self.packets.pop_front().is_none() {
                 return;
             }

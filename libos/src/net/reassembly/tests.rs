@@ -121,3 +121,15 @@ fn pieces_of_ipv6_are_put_together() {
     let whole = packet_v6(17, &[1, 2, 3, 4, 0, 12, 0, 0, 5, 6, 7, 8]);
     assert_eq!(reassembly.take_v6(Instant::ZERO, &first), Some(whole));
 }
+
+#[test]
+fn as_many_packets_as_there_is_room_for_all_become_whole() {
+    let mut reassembly = Reassembly::default();
+    let wholes: Vec<_> = (0..).map(|number| packet(32, number)).take(PACKETS).collect();
+    for whole in &wholes {
+        assert_eq!(reassembly.take_v4(Instant::ZERO, &piece(whole, 0..16)), None);
+    }
+    for whole in &wholes {
+        assert_eq!(reassembly.take_v4(Instant::ZERO, &piece(whole, 16..32)).as_ref(), Some(whole));
+    }
+}
