@@ -57,7 +57,7 @@ fn race() -> Result<Outcome, DeviceError> {
         say(format_args!("there is no entropy device"));
         return Ok(Outcome::NotCaught);
     };
-    device.begin(0)?;
+    device.begin(|_| 0)?;
     let queue = device.queue(0, 4, "entropy rings")?;
     let pool = BufferPool::new(1, BYTES as usize, "entropy buffer")?;
     device.start();
