@@ -20,8 +20,13 @@ struct DevicesEverywhere;
 
 /// Lets discovery read the line, and checks that what it hands to ring 3 is device space in whole pages.
 pub(crate) fn check(line: &[u8]) {
-    let request =
-        Request { has_acpi: false, command_line: line, ram: &RAM, physical_end: PHYSICAL_END, destination: 0 };
+    let request = Request {
+        has_acpi: false,
+        command_line: line,
+        ram: &RAM,
+        physical_end: PHYSICAL_END,
+        destination: 0,
+    };
     let devices = devices::discover(&mut DevicesEverywhere, &request);
     for device in &devices {
         assert_eq!(device.transport, transport::VIRTIO_MMIO);
