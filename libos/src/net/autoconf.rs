@@ -21,6 +21,8 @@ const CLAIM_TIME: Duration = Duration::from_secs(1);
 const LEAST_LIFETIME: Duration = Duration::from_secs(7200);
 /// Most name servers that are kept.
 const MOST_SERVERS: usize = 3;
+/// Addresses that others have, which are not taken again.
+const MOST_LOST: usize = 16;
 
 const OPTION_PREFIX: u8 = 3;
 /// Name servers (RFC 8106, 5.1).
@@ -152,8 +154,16 @@ impl Autoconf {
         let is_ours = self.claimable.iter().any(|own| own.value == target && own.holds(now));
         if is_claim && is_ours && message.hardware != self.hardware {
             self.claimable.retain(|own| own.value != target);
-            self.lost.push(target);
+            self.lose(target);
         }
+    }
+
+    /// Keeps an address that somebody else has, so that it is not taken again; only the last ones are kept.
+    fn lose(&mut self, address: Ipv6Addr) {
+        if self.lost.len() >= MOST_LOST {
+            self.lost.remove(0);
+        }
+        self.lost.push(address);
     }
 
     /// Notes what a router tells (RFC 4861, 6.3.4).

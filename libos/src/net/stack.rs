@@ -12,6 +12,7 @@ mod connections;
 mod datagrams;
 mod egress;
 mod icmp;
+mod listening;
 
 pub(crate) use connections::Progress;
 

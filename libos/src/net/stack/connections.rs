@@ -7,86 +7,18 @@ use crate::net::device::Transmitter;
 use crate::net::error::Error;
 use crate::net::frame::{Key, Opens, Tuple};
 use crate::net::link::Route;
-use crate::net::listener::{Listener, ListenerId};
 use crate::net::ports::{Bound, canonical};
 use crate::readiness::{Readiness, Token, Waiters};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 impl Stack {
-    /// Listens at `address`; port 0 takes a free one. Returns the port, too.
-    pub(crate) fn listen(
-        &mut self,
-        address: impl Into<SocketAddr>,
-        backlog: usize,
-    ) -> Result<(ListenerId, u16), Error> {
-        let address = address.into();
-        let bound = Bound::to(address.ip());
-        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
-            return Err(Error::NotOurAddress);
-        }
-        let port = match address.port() {
-            0 => self.free_port(|stack, port| stack.listening.is_free(bound, port))?,
-            port if !self.listening.is_free(bound, port) => return Err(Error::PortInUse),
-            port => port,
-        };
-        // Neither handshakes nor those who wait may take all connections that memory allows.
-        let backlog = backlog.clamp(1, (self.pool.limit() / 2).max(1));
-        let id = self.listeners.insert(Listener::new(bound, port, backlog));
-        self.listening.insert(bound, port, id);
-        Ok((id, port))
-    }
-
-    /// Takes a connection that waits at a listener.
-    pub(crate) fn accept(&mut self, id: ListenerId) -> Result<Option<(ConnectionId, Tuple)>, Error> {
-        let listener = self.listeners.get_mut(id).ok_or(Error::NoSuchSocket)?;
-        while let Some(waiting) = listener.accepted.pop_front() {
-            if let Some(connection) = self.connections.get(waiting) {
-                return Ok(Some((waiting, connection.tuple)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Leaves `token` until a connection waits at the listener.
-    pub(crate) fn wait_for_connection(&mut self, id: ListenerId, token: Token) {
-        if let Some(listener) = self.listeners.get_mut(id) {
-            listener.waiters.add(Readiness::READABLE, token);
-        }
-    }
-
-    /// Tells whether a connection waits at the listener; `None` if that is gone.
-    pub(crate) fn has_accepted(&self, id: ListenerId) -> Option<bool> {
-        self.listeners.get(id).map(|listener| !listener.accepted.is_empty())
-    }
-
-    /// Returns who waits at a listener.
-    pub(crate) fn listener_waiters(&mut self, id: ListenerId) -> Option<&mut Waiters> {
-        self.listeners.get_mut(id).map(|listener| &mut listener.waiters)
-    }
-
     /// Returns who waits at a connection.
     pub(crate) fn connection_waiters(&mut self, id: ConnectionId) -> Option<&mut Waiters> {
         self.connections.get_mut(id).map(|connection| &mut connection.waiters)
-    }
-
-    /// Stops to listen. Connections that nobody has accepted are broken off.
-    pub(crate) fn stop_listening(&mut self, id: ListenerId) {
-        let Some(mut listener) = self.listeners.remove(id) else { return };
-        self.listening.remove(listener.bound, listener.port);
-        listener.waiters.wake(Readiness::all(), &mut self.woken);
-        for id in listener.accepted {
-            self.abort(id);
-        }
-        for id in listener.half_open {
-            // The others have been accepted long ago.
-            if self.is_half_open(id) {
-                self.abort(id);
-            }
-        }
     }
 
     /// Starts to connect to `remote`.
@@ -284,93 +216,6 @@ impl Stack {
         }
     }
 
-    fn settle_half_open(&mut self, id: ConnectionId, listener: ListenerId, state: State) {
-        if state == State::SynReceived {
-            return;
-        }
-        let Some(listener) = self.listeners.get_mut(listener) else { return self.recycle(id) };
-        listener.half_open_count -= 1;
-        if matches!(state, State::Listen | State::Closed) {
-            return self.recycle(id);
-        }
-        listener.accepted.push_back(id);
-        listener.waiters.wake(Readiness::READABLE, &mut self.woken);
-        let connection = self.connections.get_mut(id).expect("the caller has just used it");
-        connection.phase = Phase::Open;
-        connection.observe(Cause::Segment);
-    }
-
-    /// Answers a SYN.
-    fn open(
-        &mut self,
-        now: Instant,
-        frame: &[u8],
-        tuple: Tuple,
-        id: ListenerId,
-        transmitter: &mut impl Transmitter,
-        route: Route,
-    ) {
-        let Some(listener) = self.listeners.get(id) else { return };
-        if listener.accepted.len() >= listener.backlog {
-            return;
-        }
-        if listener.half_open_count >= listener.backlog {
-            self.drop_oldest_half_open(id);
-        }
-        let Some(mut connection) = self.take_connection() else { return };
-        connection.renew(tuple, route, Phase::HalfOpen(id));
-        let endpoint = IpListenEndpoint { addr: Some(IpAddress::from(tuple.local)), port: tuple.local_port };
-        connection
-            .socket_mut()
-            .listen(endpoint)
-            .expect("a renewed socket is closed, and no listener has port 0");
-        self.link.take_segment(now, frame, &mut connection.line, transmitter);
-        if connection.socket().state() != State::SynReceived {
-            return self.put_away(connection);
-        }
-        let connection = self.insert(connection);
-        self.mark(connection);
-        let listener = self.listeners.get_mut(id).expect("it was there before, and nothing removes one here");
-        listener.half_open_count += 1;
-        listener.half_open.push_back(connection);
-        self.tidy_half_open(id);
-    }
-
-    /// Makes room for a handshake: under a flood of SYNs the oldest one is the least likely to be completed.
-    fn drop_oldest_half_open(&mut self, id: ListenerId) {
-        while let Some(oldest) =
-            self.listeners.get_mut(id).and_then(|listener| listener.half_open.pop_front())
-        {
-            if self.is_half_open(oldest) {
-                self.recycle(oldest);
-                if let Some(listener) = self.listeners.get_mut(id) {
-                    listener.half_open_count -= 1;
-                }
-                return;
-            }
-        }
-    }
-
-    /// Drops handshakes that are over from the list of those under way.
-    fn tidy_half_open(&mut self, id: ListenerId) {
-        let Some(listener) = self.listeners.get_mut(id) else { return };
-        if listener.half_open.len() > 2 * listener.half_open_count + listener.backlog {
-            let connections = &self.connections;
-            listener.half_open.retain(|id| {
-                connections.get(*id).is_some_and(|connection| matches!(connection.phase, Phase::HalfOpen(_)))
-            });
-        }
-    }
-
-    fn is_half_open(&self, id: ConnectionId) -> bool {
-        self.connections.get(id).is_some_and(|connection| matches!(connection.phase, Phase::HalfOpen(_)))
-    }
-
-    fn listener_for(&self, tuple: Tuple) -> Option<ListenerId> {
-        let id = self.listening.get(tuple.local, tuple.local_port)?;
-        self.listeners.get(id)?.bound.takes(tuple.local).then_some(id)
-    }
-
     /// Keeps a connection in `TIME_WAIT`, but not more of them than memory is worth.
     fn linger(&mut self, id: ConnectionId) {
         self.lingering.push_back(id);
@@ -394,14 +239,14 @@ impl Stack {
     }
 
     /// Takes an unused connection; if there is none, that of the oldest `TIME_WAIT`.
-    fn take_connection(&mut self) -> Option<Box<Connection>> {
+    pub(super) fn take_connection(&mut self) -> Option<Box<Connection>> {
         if let Some(connection) = self.pool.take() {
             return Some(connection);
         }
         if self.drop_oldest_lingering() { self.pool.take() } else { None }
     }
 
-    fn insert(&mut self, connection: Box<Connection>) -> ConnectionId {
+    pub(super) fn insert(&mut self, connection: Box<Connection>) -> ConnectionId {
         let tuple = connection.tuple;
         let id = self.connections.insert(connection);
         self.tuples.insert(tuple.into(), id);
@@ -418,7 +263,7 @@ impl Stack {
         self.put_away(connection);
     }
 
-    fn put_away(&mut self, mut connection: Box<Connection>) {
+    pub(super) fn put_away(&mut self, mut connection: Box<Connection>) {
         connection.waiters.wake(Readiness::all(), &mut self.woken);
         connection.socket_mut().abort();
         self.pool.give_back(connection);
