@@ -3,7 +3,7 @@
 //! Those parsers are private to their rooms, and the nucleus cannot be linked into a program of the host (it brings its
 //! own `memcpy`); so their source files are compiled into this target as they stand.
 #![no_main]
-#![expect(dead_code, unreachable_pub, reason = "of the rooms' files only what parses is used here")]
+#![expect(unused_imports, unreachable_pub, reason = "of the rooms' files only what parses is used here")]
 
 extern crate alloc;
 

@@ -1,7 +1,7 @@
 //! Any frame for the demultiplexer, beside a reading of the same frame by the wire formats of smoltcp: wherever the stack
 //! behind would find a segment or datagram, the demultiplexer must have found its connection or port.
 //!
-//! Both files are private to the library OS and compiled into this target as they stand.
+//! The files are private to the library OS and compiled into this target as they stand.
 #![no_main]
 #![expect(dead_code, reason = "of the room's files only what is asked is used here")]
 
@@ -9,6 +9,7 @@
 #[rustfmt::skip]
 mod net {
     pub(crate) mod checksum;
+    pub(crate) mod device;
     pub(crate) mod frame;
 }
 mod reading;

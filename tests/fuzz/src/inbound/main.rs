@@ -59,6 +59,7 @@ mod libos {
         pub(crate) mod tuning;
 
         pub(crate) mod tests {
+            pub(crate) mod offloads;
             pub(crate) mod peer;
             pub(crate) mod segment;
             pub(crate) mod wire;
