@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// Sizes of the queues on a machine with so little memory.
 const RECEIVE_SHIFT: usize = 5;
-const TRANSMIT_SHIFT: usize = 6;
+const TRANSMIT_SHIFT: usize = 5;
 /// Entries that stay free: as many as the longest frame takes, but one.
 const TRANSMIT_SPARE: u16 = 2;
 const HEADER_BYTES: usize = 12;
