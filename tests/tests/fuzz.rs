@@ -148,9 +148,9 @@ impl Run {
             .arg(format!("-timeout={INPUT_TIMEOUT_SECONDS}"))
             .arg(format!("-artifact_prefix={}/", crashes.display()))
             .arg("-print_final_stats=1")
-            .args(options)
-            // New inputs go to the first folder, the others are only read.
+            // New inputs go to the first folder, the others, of which options may name one, are only read.
             .arg(&finds)
+            .args(options)
             .args(seeds)
             .output()
             .expect("a fuzz target that was built starts");
