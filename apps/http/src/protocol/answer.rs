@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::fmt::Write;
 
+/// The media type of plain text.
+pub(crate) const TEXT: &str = "text/plain";
 /// Room for a head and a short body.
 const ANSWER_BYTES: usize = 256;
 
@@ -30,15 +32,6 @@ pub enum Status {
     VersionNotSupported,
 }
 
-/// What a body is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    /// Plain text.
-    Text,
-    /// Of another media type.
-    Other(&'static str),
-}
-
 /// Whether the connection goes on after an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Persistence {
@@ -59,53 +52,21 @@ pub enum Framing {
     HeadOnly,
 }
 
-macro_rules! openings {
-    ($($status:ident $line:literal)*) => {
-        impl Status {
-            const fn line(self) -> &'static str {
-                match self {
-                    $(Self::$status => $line,)*
-                }
-            }
-
-            /// Returns what every answer of this status starts with, in one piece.
-            const fn opening(self) -> &'static str {
-                match self {
-                    $(Self::$status => {
-                        concat!("HTTP/1.1 ", $line, "\r\nServer: metaos\r\nContent-Type: ")
-                    })*
-                }
-            }
-
-            /// As [`Self::opening`], up to the length of a text.
-            const fn text_opening(self) -> &'static str {
-                match self {
-                    $(Self::$status => {
-                        concat!(
-                            "HTTP/1.1 ",
-                            $line,
-                            "\r\nServer: metaos\r\nContent-Type: text/plain\r\nContent-Length: "
-                        )
-                    })*
-                }
-            }
-        }
-    };
-}
-
-openings! {
-    Ok "200 OK"
-    BadRequest "400 Bad Request"
-    NotFound "404 Not Found"
-    MethodNotAllowed "405 Method Not Allowed"
-    LengthRequired "411 Length Required"
-    HeadTooLarge "431 Request Header Fields Too Large"
-    NotImplemented "501 Not Implemented"
-    Unavailable "503 Service Unavailable"
-    VersionNotSupported "505 HTTP Version Not Supported"
-}
-
 impl Status {
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Ok => "200 OK",
+            Self::BadRequest => "400 Bad Request",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::LengthRequired => "411 Length Required",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::NotImplemented => "501 Not Implemented",
+            Self::Unavailable => "503 Service Unavailable",
+            Self::VersionNotSupported => "505 HTTP Version Not Supported",
+        }
+    }
+
     /// Appends an answer of this status with a line of text that says the same. `allow` names the methods that the
     /// place allows, for 405.
     pub(crate) fn append(
@@ -117,7 +78,7 @@ impl Status {
     ) {
         let line = self.line();
         let extra = if self == Self::MethodNotAllowed { allow } else { "" };
-        append_head(self, Kind::Text, line.len() as u64 + 1, extra, persistence, output);
+        append_head(self, TEXT, line.len() as u64 + 1, extra, persistence, output);
         if framing == Framing::Whole {
             output.extend_from_slice(line.as_bytes());
             output.push(b'\n');
@@ -125,10 +86,10 @@ impl Status {
     }
 }
 
-/// Appends the head of an answer with a body of `length` bytes.
+/// Appends the head of an answer with a body of `length` bytes of the media type `kind`.
 pub(crate) fn append_head(
     status: Status,
-    kind: Kind,
+    kind: &str,
     length: u64,
     allow: &str,
     persistence: Persistence,
@@ -139,14 +100,11 @@ pub(crate) fn append_head(
         output.reserve(ANSWER_BYTES);
     }
     let mut text = Text(output);
-    match kind {
-        Kind::Text => text.push(status.text_opening()),
-        Kind::Other(name) => {
-            text.push(status.opening());
-            text.push(name);
-            text.push("\r\nContent-Length: ");
-        }
-    }
+    text.push("HTTP/1.1 ");
+    text.push(status.line());
+    text.push("\r\nServer: metaos\r\nContent-Type: ");
+    text.push(kind);
+    text.push("\r\nContent-Length: ");
     text.push_number(length);
     if !allow.is_empty() {
         text.push("\r\nAllow: ");

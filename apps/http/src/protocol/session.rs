@@ -1,7 +1,7 @@
 //! One connection: requests are answered in the order they come, as far as the bytes reach.
 
 use crate::MAX_HEAD;
-use crate::answer::{Framing, Kind, Persistence, Status, append_head, append_text};
+use crate::answer::{Framing, Persistence, Status, TEXT, append_head, append_text};
 use crate::checksum::Checksum;
 use crate::head::{Expectation, Head, Method, Parsed, Place, parse};
 use alloc::vec::Vec;
@@ -105,7 +105,7 @@ impl Session {
     pub fn finish_sink(&mut self, length: u64, checksum: Checksum, persistence: Persistence) {
         let mut body = Vec::new();
         append_text(format_args!("{length} {:016x}\n", checksum.value()), &mut body);
-        append_head(Status::Ok, Kind::Text, body.len() as u64, "", persistence, &mut self.output);
+        append_head(Status::Ok, TEXT, body.len() as u64, "", persistence, &mut self.output);
         self.output.extend_from_slice(&body);
     }
 
@@ -161,14 +161,14 @@ impl Session {
             Place::Root if persistence == Persistence::KeepAlive && framing == Framing::Whole => {
                 self.output.extend_from_slice(WHOLE_GREETING);
             }
-            Place::Root => self.send_body(Kind::Text, GREETING, persistence, framing),
+            Place::Root => self.send_body(TEXT, GREETING, persistence, framing),
             Place::Stats => {
                 let mut body = Vec::new();
                 report.append(&mut body);
-                self.send_body(Kind::Other("application/json"), &body, persistence, framing);
+                self.send_body("application/json", &body, persistence, framing);
             }
             Place::Bytes(count) => {
-                let kind = Kind::Other("application/octet-stream");
+                let kind = "application/octet-stream";
                 append_head(Status::Ok, kind, count, "", persistence, &mut self.output);
                 if framing == Framing::Whole && self.skip == 0 {
                     return Step::Send(count, persistence);
@@ -196,7 +196,7 @@ impl Session {
         Step::Sink(length, head.persistence)
     }
 
-    fn send_body(&mut self, kind: Kind, body: &[u8], persistence: Persistence, framing: Framing) {
+    fn send_body(&mut self, kind: &str, body: &[u8], persistence: Persistence, framing: Framing) {
         append_head(Status::Ok, kind, body.len() as u64, "", persistence, &mut self.output);
         if framing == Framing::Whole {
             self.output.extend_from_slice(body);
