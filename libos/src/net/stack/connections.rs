@@ -7,7 +7,7 @@ use crate::net::device::Transmitter;
 use crate::net::error::Error;
 use crate::net::frame::{Key, Opens, Tuple};
 use crate::net::link::Route;
-use crate::net::ports::{Bound, canonical};
+use crate::net::ports::{Bound, Ports, canonical};
 use crate::readiness::{Readiness, Token, Waiters};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
@@ -269,8 +269,25 @@ impl Stack {
         self.pool.give_back(connection);
     }
 
+    /// Returns what a socket that is to be bound to `address` takes, and its port: a free one of `ports` for port 0.
+    pub(super) fn place<T>(
+        &mut self,
+        address: SocketAddr,
+        ports: impl Fn(&Self) -> &Ports<T>,
+    ) -> Result<(Bound, u16), Error> {
+        let bound = Bound::to(address.ip());
+        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
+            return Err(Error::NotOurAddress);
+        }
+        match address.port() {
+            0 => self.free_port(|stack, port| ports(stack).is_free(bound, port)).map(|port| (bound, port)),
+            port if ports(self).is_free(bound, port) => Ok((bound, port)),
+            _ => Err(Error::PortInUse),
+        }
+    }
+
     /// Returns the next ephemeral port that `is_free`.
-    pub(super) fn free_port(&mut self, is_free: impl Fn(&Self, u16) -> bool) -> Result<u16, Error> {
+    fn free_port(&mut self, is_free: impl Fn(&Self, u16) -> bool) -> Result<u16, Error> {
         for _ in FIRST_EPHEMERAL_PORT..=u16::MAX {
             let port = self.next_port;
             self.next_port = next_ephemeral(port);

@@ -9,7 +9,7 @@ use crate::net::dns;
 use crate::net::error::Error;
 use crate::net::frame::Tuple;
 use crate::net::link::Route;
-use crate::net::ports::{Bound, canonical};
+use crate::net::ports::canonical;
 use crate::readiness::{Readiness, Token, Waiters};
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::time::Instant;
@@ -21,16 +21,7 @@ impl Stack {
         address: impl Into<SocketAddr>,
         capacity: usize,
     ) -> Result<(DatagramId, u16), Error> {
-        let address = address.into();
-        let bound = Bound::to(address.ip());
-        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
-            return Err(Error::NotOurAddress);
-        }
-        let port = match address.port() {
-            0 => self.free_port(|stack, port| stack.datagram_ports.is_free(bound, port))?,
-            port if !self.datagram_ports.is_free(bound, port) => return Err(Error::PortInUse),
-            port => port,
-        };
+        let (bound, port) = self.place(address.into(), |stack| &stack.datagram_ports)?;
         let id = self.datagrams.insert(Datagram::new(bound, port, capacity));
         self.datagram_ports.insert(bound, port, id);
         Ok((id, port))

@@ -7,7 +7,6 @@ use crate::net::error::Error;
 use crate::net::frame::Tuple;
 use crate::net::link::Route;
 use crate::net::listener::{Listener, ListenerId};
-use crate::net::ports::Bound;
 use crate::readiness::{Readiness, Token, Waiters};
 use core::net::SocketAddr;
 use smoltcp::socket::tcp::State;
@@ -21,16 +20,7 @@ impl Stack {
         address: impl Into<SocketAddr>,
         backlog: usize,
     ) -> Result<(ListenerId, u16), Error> {
-        let address = address.into();
-        let bound = Bound::to(address.ip());
-        if bound.only().is_some_and(|own| !self.link.is_own(own)) {
-            return Err(Error::NotOurAddress);
-        }
-        let port = match address.port() {
-            0 => self.free_port(|stack, port| stack.listening.is_free(bound, port))?,
-            port if !self.listening.is_free(bound, port) => return Err(Error::PortInUse),
-            port => port,
-        };
+        let (bound, port) = self.place(address.into(), |stack| &stack.listening)?;
         // Neither handshakes nor those who wait may take all connections that memory allows.
         let backlog = backlog.clamp(1, (self.pool.limit() / 2).max(1));
         let id = self.listeners.insert(Listener::new(bound, port, backlog));

@@ -132,10 +132,7 @@ impl Scene {
 
     fn wait(&mut self, duration: Duration) {
         let end = self.world.now + duration;
-        while let Some(next) = self.world.server.deadline(self.world.now)
-            && next < end
-        {
-            self.world.now = next.max(self.world.now + Duration::from_micros(1));
+        while self.world.skip_to_server(end) {
             self.work();
         }
         self.world.now = end;

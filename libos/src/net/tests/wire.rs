@@ -195,6 +195,15 @@ impl World {
         self.settle();
     }
 
+    /// Moves the clock to when the server wants to work next, if that is before `end`, and tells whether it is.
+    pub(crate) fn skip_to_server(&mut self, end: Instant) -> bool {
+        let next = self.server.deadline(self.now).filter(|next| *next < end);
+        if let Some(next) = next {
+            self.now = next.max(self.now + Duration::from_micros(1));
+        }
+        next.is_some()
+    }
+
     /// Steps until `done`, for at most `limit` of the world's time.
     pub(crate) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + limit;
