@@ -23,8 +23,10 @@ const COMMAND_LINE: &[u8] =
 
 static INFO: InfoPage = InfoPage {
     version: AtomicU64::new(abi::VERSION as u64),
-    tsc_at_boot: AtomicU64::new(0),
+    tsc_base: AtomicU64::new(0),
+    ns_base: AtomicU64::new(0),
     tsc_multiplier: AtomicU64::new(ONE),
+    wall_ns: AtomicU64::new(0),
     real_time_clock: AtomicU64::new(u64::MAX),
     events_total: AtomicU64::new(0),
     events: [const { AtomicU64::new(0) }; EVENTS],

@@ -39,6 +39,8 @@ pub mod transport {
     pub const VIRTIO_PCI: u32 = 1;
     /// virtio over MMIO (virtio 1.2, 4.2): `regions[0]` is the register block.
     pub const VIRTIO_MMIO: u32 = 2;
+    /// No registers: the machine below carries the device out and takes requests ([`crate::DeviceRequest`]).
+    pub const REQUESTS: u32 = 3;
 }
 
 /// Index of a region in [`Device::regions`] of a virtio PCI device.

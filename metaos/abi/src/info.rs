@@ -18,10 +18,15 @@ pub const FIRST_DEVICE_EVENT: usize = 8;
 pub struct InfoPage {
     /// [`crate::VERSION`].
     pub version: AtomicU64,
-    /// Time-stamp counter at boot: nanosecond 0.
-    pub tsc_at_boot: AtomicU64,
-    /// Nanoseconds a tick, as a fraction of 2^32: `ns = (ticks * multiplier) >> 32`.
+    /// Time-stamp counter at nanosecond `ns_base`.
+    pub tsc_base: AtomicU64,
+    /// Nanoseconds since boot when the counter stood at `tsc_base`: 0, unless the machine corrects its clock.
+    pub ns_base: AtomicU64,
+    /// Nanoseconds a tick, as a fraction of 2^32: `ns = ns_base + ((ticks * multiplier) >> 32)`. 0: the counter is not
+    /// read as a clock, and time stands at `ns_base` until the machine moves it.
     pub tsc_multiplier: AtomicU64,
+    /// Wall clock at nanosecond 0, in nanoseconds since 1970-01-01T00:00:00Z; 0: see `real_time_clock`.
+    pub wall_ns: AtomicU64,
     /// Registers of the real-time clock (MC146818) some milliseconds after nanosecond 0, from the lowest byte up: second,
     /// minute, hour, day, month, year, century, status B; all ones: there is none.
     pub real_time_clock: AtomicU64,
@@ -35,9 +40,9 @@ impl InfoPage {
     /// Returns nanoseconds since boot for a reading of the time-stamp counter.
     #[must_use]
     pub fn nanoseconds(&self, tsc: u64) -> u64 {
-        let ticks = tsc.wrapping_sub(self.tsc_at_boot.load(Ordering::Relaxed));
+        let ticks = tsc.wrapping_sub(self.tsc_base.load(Ordering::Relaxed));
         let wide = u128::from(ticks) * u128::from(self.tsc_multiplier.load(Ordering::Relaxed));
-        u64::try_from(wide >> 32).unwrap_or(u64::MAX)
+        self.ns_base.load(Ordering::Relaxed).wrapping_add(u64::try_from(wide >> 32).unwrap_or(u64::MAX))
     }
 
     /// Returns the sum of all event counters, ordered before what the caller reads next.

@@ -16,6 +16,7 @@ pub mod call;
 pub mod cmdline;
 pub mod control;
 pub mod error;
+pub mod hosted;
 pub mod image;
 pub mod info;
 pub mod layout;
@@ -29,7 +30,7 @@ pub use boot::BootInfo;
 pub use call::Call;
 pub use error::Error;
 pub use info::InfoPage;
-pub use machine::Machine;
+pub use machine::{DeviceRequest, Machine};
 
 /// Version of everything in this crate. Nucleus and guest carry it in their ELF notes; the linker refuses to
 /// join two that differ.

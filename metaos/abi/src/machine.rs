@@ -8,6 +8,40 @@ use crate::control::CrashKind;
 use crate::error::Error;
 use crate::info::InfoPage;
 
+/// What a driver asks of a virtio device without registers (virtio 1.2, 2). Addresses are bus addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceRequest {
+    /// The device status.
+    Status,
+    /// Sets the device status; 0 resets the device.
+    SetStatus(u8),
+    /// The features that it offers.
+    Features,
+    /// Says which features the driver uses.
+    AcceptFeatures(u64),
+    /// The largest size of a queue; 0: there is no such queue.
+    QueueLimit(u16),
+    /// Hands a queue over.
+    EnableQueue {
+        /// Its number.
+        queue: u16,
+        /// Its entries.
+        size: u16,
+        /// Where its descriptors are.
+        descriptors: BusAddr,
+        /// Where its available ring is.
+        available: BusAddr,
+        /// Where its used ring is.
+        used: BusAddr,
+    },
+    /// Tells of new entries in a queue.
+    Notify(u16),
+    /// Lets the device work: what has come in is put into the buffers that wait for it.
+    Attend,
+    /// The byte of its configuration at this offset.
+    Configuration(u16),
+}
+
 /// The machine below a guest. None of these calls is on the packet path.
 ///
 /// All lengths are in bytes and, like the addresses, multiples of the page size unless said otherwise.
@@ -78,6 +112,17 @@ pub trait Machine: Sync {
 
     /// Writes bytes to the console.
     fn console_write(&self, bytes: &[u8]);
+
+    /// Puts a request to device `device` (an index into [`BootInfo::devices`]) of [`crate::boot::transport::REQUESTS`] and
+    /// returns its answer; 0 where there is none.
+    fn device(&self, _device: usize, _request: DeviceRequest) -> u64 {
+        0
+    }
+
+    /// Fills `seed` with random bytes fit for keys, and tells whether it could.
+    fn random(&self, _seed: &mut [u8; 32]) -> bool {
+        false
+    }
 
     /// Ends the machine with a report that carries `text`.
     fn crash(&self, kind: CrashKind, text: &str) -> !;

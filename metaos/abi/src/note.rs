@@ -8,6 +8,8 @@ pub const NAME: &[u8; 8] = b"metaos\0\0";
 pub const TYPE_NUCLEUS: u32 = 1;
 /// Note type of a guest; the descriptor is a [`GuestNote`].
 pub const TYPE_GUEST: u32 = 2;
+/// Note type of a guest's room for its filter; the descriptor is a [`crate::hosted::Filter`], which the linker fills in.
+pub const TYPE_FILTER: u32 = 3;
 
 /// Name of the Xen notes (PVH boot).
 pub const XEN_NAME: &[u8; 4] = b"Xen\0";

@@ -60,7 +60,7 @@ fn share(memory: &mut Memory, view: u64, start: u64, length: usize, access: Acce
 fn fill_info_page(clock: &Clock) {
     let info = state::info_page();
     info.version.store(u64::from(VERSION), Relaxed);
-    info.tsc_at_boot.store(clock.tsc_at_boot, Relaxed);
+    info.tsc_base.store(clock.tsc_at_boot, Relaxed);
     info.tsc_multiplier.store(clock.multiplier, Relaxed);
     info.real_time_clock.store(real_time_clock::read(), Relaxed);
 }

@@ -17,8 +17,11 @@ pub fn now_ns() -> u64 {
 #[must_use]
 pub fn wall_ns() -> Option<u64> {
     let info = machine::info();
-    let seconds = real_time::seconds(info.real_time_clock.load(Ordering::Relaxed))?;
-    Some(seconds.saturating_mul(NS_PER_S).saturating_add(info.nanoseconds(time_stamp())))
+    let at_boot = match info.wall_ns.load(Ordering::Relaxed) {
+        0 => real_time::seconds(info.real_time_clock.load(Ordering::Relaxed))?.saturating_mul(NS_PER_S),
+        at_boot => at_boot,
+    };
+    Some(at_boot.saturating_add(info.nanoseconds(time_stamp())))
 }
 
 /// Reads the time-stamp counter. Not ordered against neighbouring instructions (SDM 2B, RDTSC); that error is some

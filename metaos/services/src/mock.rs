@@ -34,8 +34,10 @@ static MOCK: Mock = Mock { console: Mutex::new(Vec::new()), windows: Mutex::new(
 
 static INFO: InfoPage = InfoPage {
     version: AtomicU64::new(abi::VERSION as u64),
-    tsc_at_boot: AtomicU64::new(0),
+    tsc_base: AtomicU64::new(0),
+    ns_base: AtomicU64::new(0),
     tsc_multiplier: AtomicU64::new(1 << 31),
+    wall_ns: AtomicU64::new(0),
     real_time_clock: AtomicU64::new(REAL_TIME_CLOCK),
     events_total: AtomicU64::new(0),
     events: [const { AtomicU64::new(0) }; abi::info::EVENTS],
