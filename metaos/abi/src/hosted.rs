@@ -17,6 +17,8 @@ pub const CONTROL_OPTION: &[u8] = b"metaos.control=fd3";
 pub const NETWORK_OPTION: &[u8] = b"metaos.network=";
 /// Start of the word with the memory that the guest may have, in bytes.
 pub const MEMORY_OPTION: &[u8] = b"metaos.memory=";
+/// Start of the word with the largest payload of a frame, in bytes, if it is not the usual one of Ethernet.
+pub const MTU_OPTION: &[u8] = b"metaos.mtu=";
 /// Memory of a guest that is told nothing else, in bytes.
 pub const DEFAULT_MEMORY: u64 = 256 << 20;
 
@@ -66,9 +68,22 @@ pub struct Filter {
     pub version: u32,
     /// Valid entries in `instructions`; 0: the linker has not been here, and the process is not confined.
     pub length: u32,
-    /// A program for seccomp(2) in classic BPF: `code` in the low 16 bits, then `jt`, `jf` (8 bits each), `k` in the
-    /// high 32: `struct sock_filter`.
-    pub instructions: [u64; MAX_FILTER],
+    /// A program for seccomp(2).
+    pub instructions: [Instruction; MAX_FILTER],
+}
+
+/// An instruction of classic BPF: `struct sock_filter`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Instruction {
+    /// What it does.
+    pub code: u16,
+    /// Instructions to pass over where its condition holds.
+    pub jump_true: u8,
+    /// Instructions to pass over where it does not.
+    pub jump_false: u8,
+    /// Its operand.
+    pub operand: u32,
 }
 
 /// Most instructions of a filter.

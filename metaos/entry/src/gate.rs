@@ -1,7 +1,8 @@
-//! The gate: the one `syscall` instruction of a guest, and the machine on top of it.
+//! The gate: the one `syscall` instruction of a guest, and the nucleus as a machine on top of it.
 //!
 //! The machine below tells its own calls from those of a Linux program by their return address, which is why there may
-//! be only one, named in the ELF note; the linker refuses a guest that has another.
+//! be only one, named in the ELF note; the linker refuses a guest that has another. Where the guest runs as a Linux
+//! process, the hosted machine makes its calls here.
 
 use abi::control::CrashKind;
 use abi::{Access, BootInfo, BusAddr, Call, Error, InfoPage, Machine, VirtAddr, layout};
@@ -27,19 +28,29 @@ core::arch::global_asm!(
     start = sym crate::start::_metaos_start,
 );
 
-/// Calls the machine below.
+/// Calls what is below: a Machine call on the nucleus, a system call on Linux.
 ///
-/// In: `rdi`, `rsi`, `rdx` the arguments, `rcx` the number. Out: `rax`. Lost: `rcx`, `r11`. No call takes more than
-/// three arguments, so they stand already where [`abi::call`] wants them. The stack is not touched.
+/// In: the arguments in the registers of the System V calling convention, of which the fourth moves to `r10`, and the
+/// number on the stack. Out: `rax`. Lost: `rcx`, `r10`, `r11`. The stack is not touched.
 ///
 /// # Safety
 ///
 /// What the call does to memory must be sound: see [`Call`].
 #[unsafe(naked)]
-unsafe extern "C" fn machine_call(first: u64, second: u64, third: u64, number: u64) -> u64 {
+#[unsafe(no_mangle)]
+unsafe extern "C" fn metaos_gate(
+    first: u64,
+    second: u64,
+    third: u64,
+    fourth: u64,
+    fifth: u64,
+    sixth: u64,
+    number: u64,
+) -> u64 {
     naked_asm!(
         ".cfi_startproc",
-        "mov rax, rcx",
+        "mov r10, rcx",
+        "mov rax, [rsp + 8]",
         ".globl metaos_gate_syscall",
         "metaos_gate_syscall:",
         "syscall",
@@ -52,7 +63,7 @@ fn call(number: Call, arguments: [u64; 3]) -> Result<u64, Error> {
     let [first, second, third] = arguments;
     // SAFETY: the methods of `Gate` alone come here. Each says, by the contract of `Machine`, what memory the call
     // changes; the machine checks every argument and never touches memory that the guest has not handed to it.
-    Error::decode(unsafe { machine_call(first, second, third, number as u64) })
+    Error::decode(unsafe { metaos_gate(first, second, third, 0, 0, 0, number as u64) })
 }
 
 /// Makes a call that does not come back.

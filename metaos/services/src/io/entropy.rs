@@ -1,4 +1,4 @@
-//! Random bytes: a `ChaCha20` generator, seeded from the CPU and from a virtio-rng device.
+//! Random bytes: a `ChaCha20` generator, seeded from the CPU, from a virtio-rng device and from the machine below.
 //!
 //! Each source alone suffices, and neither can spoil the other: its bytes go through the cipher into the key (RFC
 //! 8439's block function as a pseudo-random function), so a source that lies takes away nothing. Timing is mixed in
@@ -9,6 +9,7 @@ pub(crate) mod cpu;
 mod device;
 mod pool;
 
+use crate::machine;
 use core::fmt;
 use pool::Pool;
 use spin::Mutex;
@@ -36,11 +37,13 @@ pub fn fill(bytes: &mut [u8]) -> Result<(), NoEntropy> {
 fn gather() -> Result<Pool, NoEntropy> {
     let from_cpu = cpu::random();
     let from_device = device::random();
-    if from_cpu.is_none() && from_device.is_none() {
+    let mut seed = [0; 32];
+    let from_below = machine::current().random(&mut seed).then_some(seed);
+    if from_cpu.is_none() && from_device.is_none() && from_below.is_none() {
         return Err(NoEntropy);
     }
     let mut pool = Pool::new();
-    for seed in [from_cpu, from_device].into_iter().flatten() {
+    for seed in [from_cpu, from_device, from_below].into_iter().flatten() {
         pool.absorb(&seed);
     }
     pool.absorb_time();

@@ -198,6 +198,7 @@ impl Net {
                 self.device.transport().acknowledge_interrupt();
             }
         }
+        self.device.transport().attend();
         match &self.queues {
             Some(queues) if !queues.receiver.is_broken() && !queues.transmitter.is_broken() => Ok(()),
             _ if self.is_dead => Err(NetError::Dead),

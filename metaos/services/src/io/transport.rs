@@ -1,10 +1,12 @@
-//! How a virtio device is reached: over PCI (virtio 1.2, 4.1) or over MMIO (4.2).
+//! How a virtio device is reached: over PCI (virtio 1.2, 4.1), over MMIO (4.2), or by requests to a machine that carries
+//! it out itself.
 //!
-//! One enum, not a trait object: the two are all there are, and the drivers above stay free of type parameters.
+//! One enum, not a trait object: the three are all there are, and the drivers above stay free of type parameters.
 
 mod error;
 mod mmio;
 mod pci;
+mod requests;
 mod window;
 
 pub use error::TransportError;
@@ -14,6 +16,7 @@ use super::volatile::Registers;
 use abi::boot::{Device, transport};
 use mmio::Mmio;
 use pci::Pci;
+use requests::Requests;
 
 /// Bits of the device status field (virtio 1.2, 2.1).
 pub mod status {
@@ -38,21 +41,19 @@ pub enum Transport {
     Pci(Pci),
     /// Over MMIO.
     Mmio(Mmio),
+    /// By requests to the machine below.
+    Requests(Requests),
 }
 
 /// The register that tells a device of new entries in one queue.
 #[derive(Clone, Copy, Debug)]
-pub struct Doorbell {
-    registers: Registers,
-    value: DoorbellValue,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum DoorbellValue {
+pub enum Doorbell {
     /// PCI: the queue's index, 16 bits (virtio 1.2, 4.1.5.2).
-    Short(u16),
+    Short(Registers, u16),
     /// MMIO: the queue's index, 32 bits (4.2.2).
-    Long(u32),
+    Long(Registers, u32),
+    /// A request, of this device for this queue.
+    Request(Requests, u16),
 }
 
 /// How often a register is read while a device resets, before it is given up.
@@ -69,6 +70,7 @@ impl Transport {
         match device.transport {
             transport::VIRTIO_PCI => Ok(Self::Pci(Pci::open(index, device)?)),
             transport::VIRTIO_MMIO => Ok(Self::Mmio(Mmio::open(index, device)?)),
+            transport::REQUESTS => Ok(Self::Requests(Requests::new(index))),
             _ => Err(TransportError::UnknownTransport),
         }
     }
@@ -95,6 +97,7 @@ impl Transport {
         match self {
             Self::Pci(pci) => pci.status(),
             Self::Mmio(mmio) => mmio.status(),
+            Self::Requests(requests) => requests.status(),
         }
     }
 
@@ -103,17 +106,19 @@ impl Transport {
         match self {
             Self::Pci(pci) => pci.set_status(status),
             Self::Mmio(mmio) => mmio.set_status(status),
+            Self::Requests(requests) => requests.set_status(status),
         }
     }
 
     /// Reads the features that the device offers.
     #[must_use]
     pub fn offered_features(&self) -> u64 {
-        let half = |select| match self {
-            Self::Pci(pci) => pci.offered_features(select),
-            Self::Mmio(mmio) => mmio.offered_features(select),
-        };
-        u64::from(half(0)) | u64::from(half(1)) << 32
+        let whole = |half: &dyn Fn(u32) -> u32| u64::from(half(0)) | u64::from(half(1)) << 32;
+        match self {
+            Self::Pci(pci) => whole(&|select| pci.offered_features(select)),
+            Self::Mmio(mmio) => whole(&|select| mmio.offered_features(select)),
+            Self::Requests(requests) => requests.offered_features(),
+        }
     }
 
     /// Writes the features that the driver uses.
@@ -122,6 +127,7 @@ impl Transport {
             match self {
                 Self::Pci(pci) => pci.accept_features(select, half),
                 Self::Mmio(mmio) => mmio.accept_features(select, half),
+                Self::Requests(requests) => return requests.accept_features(features),
             }
         }
     }
@@ -132,6 +138,7 @@ impl Transport {
         match self {
             Self::Pci(pci) => pci.queue_size_limit(queue),
             Self::Mmio(mmio) => mmio.queue_size_limit(queue),
+            Self::Requests(requests) => requests.queue_size_limit(queue),
         }
     }
 
@@ -150,6 +157,7 @@ impl Transport {
         match self {
             Self::Pci(pci) => pci.enable_queue(queue, size, addresses),
             Self::Mmio(mmio) => mmio.enable_queue(queue, size, addresses),
+            Self::Requests(requests) => requests.enable_queue(queue, size, addresses),
         }
     }
 
@@ -158,7 +166,7 @@ impl Transport {
     pub const fn wants_acknowledgement(&self) -> bool {
         match self {
             // MSI-X vectors need none (virtio 1.2, 4.1.5.3).
-            Self::Pci(_) => false,
+            Self::Pci(_) | Self::Requests(_) => false,
             Self::Mmio(_) => true,
         }
     }
@@ -167,8 +175,15 @@ impl Transport {
     /// the line is edge-triggered, an interrupt raised in between would else be swallowed with the old one.
     pub fn acknowledge_interrupt(&self) {
         match self {
-            Self::Pci(_) => {}
+            Self::Pci(_) | Self::Requests(_) => {}
             Self::Mmio(mmio) => mmio.acknowledge_interrupt(),
+        }
+    }
+
+    /// Lets a device work that works only when it is asked to.
+    pub fn attend(&self) {
+        if let Self::Requests(requests) = self {
+            requests.attend();
         }
     }
 
@@ -181,6 +196,9 @@ impl Transport {
         let (registers, generation): (Registers, &dyn Fn() -> u32) = match self {
             Self::Pci(pci) => (pci.configuration(), &|| pci.generation()),
             Self::Mmio(mmio) => (mmio.configuration(), &|| mmio.generation()),
+            Self::Requests(requests) => {
+                return Ok(core::array::from_fn(|index| requests.configuration(offset + index)));
+            }
         };
         for _ in 0..CONFIGURATION_TRIES {
             let before = generation();
@@ -198,9 +216,10 @@ const CONFIGURATION_TRIES: u32 = 16;
 impl Doorbell {
     /// Tells the device of new entries.
     pub fn ring(self) {
-        match self.value {
-            DoorbellValue::Short(value) => self.registers.write_u16(0, value),
-            DoorbellValue::Long(value) => self.registers.write_u32(0, value),
+        match self {
+            Self::Short(register, queue) => register.write_u16(0, queue),
+            Self::Long(register, queue) => register.write_u32(0, queue),
+            Self::Request(requests, queue) => requests.notify(queue),
         }
     }
 }

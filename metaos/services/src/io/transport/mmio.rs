@@ -2,7 +2,7 @@
 
 use super::error::TransportError;
 use super::window::Windows;
-use super::{Doorbell, DoorbellValue, halves};
+use super::{Doorbell, halves};
 use crate::io::virtqueue::QueueAddresses;
 use crate::io::volatile::Registers;
 use abi::BusAddr;
@@ -95,7 +95,7 @@ impl Mmio {
         self.write_address(register::QUEUE_DEVICE, addresses.used);
         self.registers.write_u32(register::QUEUE_READY, 1);
         let doorbell = self.registers.part(register::QUEUE_NOTIFY, 4).ok_or(TransportError::BadDoorbell)?;
-        Ok(Doorbell { registers: doorbell, value: DoorbellValue::Long(u32::from(queue)) })
+        Ok(Doorbell::Long(doorbell, u32::from(queue)))
     }
 
     pub(super) fn acknowledge_interrupt(&self) {

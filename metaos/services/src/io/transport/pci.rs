@@ -3,7 +3,7 @@
 
 use super::error::TransportError;
 use super::window::Windows;
-use super::{Doorbell, DoorbellValue, halves};
+use super::{Doorbell, halves};
 use crate::io::virtqueue::QueueAddresses;
 use crate::io::volatile::Registers;
 use abi::BusAddr;
@@ -137,7 +137,7 @@ impl Pci {
         let offset = steps.checked_mul(self.notify_multiplier as usize).ok_or(TransportError::BadDoorbell)?;
         // A multiplier that is not a multiple of 4 would need unaligned doorbells; no device has one.
         let registers = self.notify.part(offset, 2).ok_or(TransportError::BadDoorbell)?;
-        Ok(Doorbell { registers, value: DoorbellValue::Short(queue) })
+        Ok(Doorbell::Short(registers, queue))
     }
 
     /// 64-bit fields may be written as two halves (virtio 1.2, 4.1.3.1).

@@ -1,0 +1,260 @@
+//! Signals: faults and ticks become upcalls, the user's Ctrl-C a request to stop.
+//!
+//! Handlers run on a stack of their own, so that nothing is written near the interrupted one. They touch atomic integers
+//! and the kernel's frame, and take no lock.
+
+use crate::linux::{self, Errno, SignalAction};
+use crate::{pages, report, switch};
+use abi::control::{CrashHeader, CrashKind, STATUS_STOPPED};
+use abi::hosted::descriptor;
+use abi::info::EVENT_STOP;
+use abi::layout::{GUEST_IMAGE, GUEST_IMAGE_END, LOWEST, USER_END};
+use abi::upcall::{Registers, UpcallKind, VECTOR_SYSCALL};
+use abi::{Error, VirtAddr};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Numbers of signals.
+mod signal {
+    pub(super) const INTERRUPT: i32 = 2;
+    pub(super) const ILLEGAL: i32 = 4;
+    pub(super) const TRAP: i32 = 5;
+    pub(super) const BUS: i32 = 7;
+    pub(super) const ARITHMETIC: i32 = 8;
+    pub(super) const SEGMENT: i32 = 11;
+    pub(super) const PIPE: i32 = 13;
+    pub(super) const ALARM: i32 = 14;
+    pub(super) const TERMINATE: i32 = 15;
+    pub(super) const SYSTEM_CALL: i32 = 31;
+}
+
+/// `SA_SIGINFO | SA_RESTORER | SA_ONSTACK`.
+const FLAGS: u64 = 0x4 | 0x0400_0000 | 0x0800_0000;
+/// `SA_NODEFER`: a fault of the handler is taken as well, and ends the guest.
+const EVEN_IN_HANDLER: u64 = 0x4000_0000;
+/// The signals that wait while an upcall is active.
+const HELD: u64 = bit(signal::ALARM) | bit(signal::INTERRUPT) | bit(signal::TERMINATE);
+/// `SIG_IGN`.
+const IGNORE: u64 = 1;
+/// A frame holds the extended state, which may take 11 KiB.
+const STACK_BYTES: u64 = 64 << 10;
+/// MXCSR bits that every CPU with SSE2 has (SDM 1, 10.2.3).
+const MXCSR_BITS: u64 = 0xffff;
+/// Index of the quad word in the FXSAVE image that holds MXCSR in its low half.
+const MXCSR_WORD: usize = 3;
+const NS_PER_US: u64 = 1000;
+/// Ticks more often than this would leave no time for anything else.
+const LEAST_INTERVAL_US: u64 = 100;
+
+/// Where upcalls enter; 0: nowhere yet.
+static ENTRY: AtomicU64 = AtomicU64::new(0);
+static STACK_TOP: AtomicU64 = AtomicU64::new(0);
+/// The kernel's frame of the active upcall.
+static CONTEXT: AtomicU64 = AtomicU64::new(0);
+static IS_STOP_REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// What the kernel lays on the signal stack: `struct ucontext` of x86-64.
+#[derive(Debug)]
+#[repr(C)]
+struct Context {
+    flags: u64,
+    link: u64,
+    stack: [u64; 3],
+    /// `struct sigcontext`: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, flags, selectors, error code, vector,
+    /// mask, CR2.
+    registers: [u64; 23],
+    /// In FXSAVE form, with the extended state behind it.
+    floating_point: *mut [u64; 64],
+}
+
+/// Places in [`Context::registers`] that are no general registers.
+mod place {
+    pub(super) const ERROR_CODE: usize = 19;
+    pub(super) const VECTOR: usize = 20;
+    pub(super) const ADDRESS: usize = 22;
+}
+
+/// Installs the handlers.
+pub(crate) fn begin() -> Result<(), Errno> {
+    let stack = linux::map_anywhere(STACK_BYTES)?;
+    linux::set_signal_stack(stack, STACK_BYTES)?;
+    let set = |signal, handler: u64, flags| {
+        let restorer = linux::number_of(switch::restore as *const c_void);
+        linux::set_action(signal, &SignalAction { handler, flags, restorer, mask: HELD })
+    };
+    for fault in
+        [signal::SEGMENT, signal::BUS, signal::ILLEGAL, signal::ARITHMETIC, signal::TRAP, signal::SYSTEM_CALL]
+    {
+        set(fault, linux::number_of(on_fault as *const c_void), FLAGS | EVEN_IN_HANDLER)?;
+    }
+    set(signal::ALARM, linux::number_of(on_alarm as *const c_void), FLAGS)?;
+    for request in [signal::INTERRUPT, signal::TERMINATE] {
+        set(request, linux::number_of(on_stop as *const c_void), FLAGS)?;
+    }
+    set(signal::PIPE, IGNORE, 0)
+}
+
+/// Says where upcalls enter.
+pub(crate) fn register(entry: VirtAddr, stack_top: VirtAddr) -> Result<(), Error> {
+    let is_text = (GUEST_IMAGE.0..GUEST_IMAGE_END.0).contains(&entry.0);
+    let is_stack = stack_top.0.is_multiple_of(16) && (GUEST_IMAGE_END.0..USER_END.0).contains(&stack_top.0);
+    if !is_text || !is_stack {
+        return Err(Error::BadUpcall);
+    }
+    STACK_TOP.store(stack_top.0, Relaxed);
+    ENTRY.store(entry.0, Relaxed);
+    Ok(())
+}
+
+/// Sets the interval of the tick; 0 switches it off.
+pub(crate) fn set_tick(interval_ns: u64) {
+    let microseconds = interval_ns / NS_PER_US;
+    linux::set_interval(if interval_ns == 0 { 0 } else { microseconds.max(LEAST_INTERVAL_US) });
+}
+
+/// Resumes what the active upcall interrupted, as it stands in the CPU block.
+pub(crate) fn return_from_upcall() -> ! {
+    let block = pages::block();
+    let refuse = |text| -> ! { report::crash(CrashKind::BadContext, text, &switch::here()) };
+    if block.upcall_active.load(Relaxed) == 0 {
+        refuse("a return from an upcall while none was active");
+    }
+    let registers = block.load_registers();
+    if !(LOWEST.0..USER_END.0).contains(&registers.rip) {
+        refuse("a return from an upcall to an address or with flags that ring 3 may not have");
+    }
+    let address = CONTEXT.load(Relaxed);
+    // SAFETY: an upcall is active, so this is the kernel's frame on the signal stack, which nobody else uses.
+    let context = unsafe { &mut *core::ptr::with_exposed_provenance_mut::<Context>(address as usize) };
+    context.store(&registers);
+    // SAFETY: the kernel has laid the state there and keeps its address.
+    if let Some(state) = unsafe { context.floating_point.as_mut() } {
+        for (index, (word, saved)) in state.iter_mut().zip(&block.floating_point).enumerate() {
+            let bits = if index == MXCSR_WORD { MXCSR_BITS } else { u64::MAX };
+            // The words behind the registers are the kernel's own.
+            if index < KERNELS_WORDS {
+                *word = saved.load(Relaxed) & bits;
+            }
+        }
+    }
+    block.upcall_active.store(0, Relaxed);
+    // SAFETY: as above; the kernel checks what it restores.
+    unsafe { switch::resume(address) }
+}
+
+/// In the FXSAVE image, the last 48 bytes say how the kernel has saved the extended state.
+const KERNELS_WORDS: usize = (512 - 48) / 8;
+
+extern "C" fn on_fault(signal: i32, _information: *const c_void, context: *mut Context) {
+    // SAFETY: the kernel's frame, on the signal stack; it stays until it is returned from.
+    let context = unsafe { &mut *context };
+    if signal != signal::SYSTEM_CALL {
+        deliver(UpcallKind::Fault, context);
+    }
+    context.registers[place::VECTOR] = VECTOR_SYSCALL;
+    context.registers[place::ERROR_CODE] = 0;
+    context.registers[place::ADDRESS] = 0;
+    if context.load().rip == switch::behind_gate() {
+        // Whoever came through the gate wanted what the filter keeps from every guest.
+        report::crash_by_fault(context.header(CrashKind::ForeignSyscall));
+    }
+    deliver(UpcallKind::ForeignSyscall, context)
+}
+
+extern "C" fn on_alarm(_signal: i32, _information: *const c_void, context: *mut Context) {
+    // SAFETY: as in `on_fault`.
+    let context = unsafe { &mut *context };
+    let is_program = context.load().rip < GUEST_IMAGE.0;
+    if is_program && ENTRY.load(Relaxed) != 0 {
+        deliver(UpcallKind::Tick, context);
+    }
+    pages::block().pending.store(1, Relaxed);
+}
+
+extern "C" fn on_stop(_signal: i32, _information: *const c_void, _context: *mut Context) {
+    if IS_STOP_REQUESTED.swap(true, Relaxed) {
+        report::exit(STATUS_STOPPED);
+    }
+    pages::count_event(EVENT_STOP);
+    // A full counter wakes as well.
+    let _: Result<usize, Errno> = linux::write(descriptor::WAKE, &1_u64.to_ne_bytes());
+}
+
+/// Lets the guest's handler have what happened. Where that cannot be, the guest ends.
+fn deliver(kind: UpcallKind, context: &mut Context) -> ! {
+    let block = pages::block();
+    if block.upcall_active.load(Relaxed) != 0 {
+        report::crash_by_fault(context.header(CrashKind::FaultInUpcall));
+    }
+    let entry = ENTRY.load(Relaxed);
+    if entry == 0 {
+        let is_call = kind == UpcallKind::ForeignSyscall;
+        let crash = if is_call { CrashKind::ForeignSyscall } else { CrashKind::Fault };
+        report::crash_by_fault(context.header(crash));
+    }
+    block.vector.store(context.registers[place::VECTOR], Relaxed);
+    block.error_code.store(context.registers[place::ERROR_CODE], Relaxed);
+    block.address.store(context.registers[place::ADDRESS], Relaxed);
+    block.store_registers(&context.load());
+    // SAFETY: the kernel's own pointer into the same frame, or none.
+    if let Some(state) = unsafe { context.floating_point.as_ref() } {
+        for (slot, word) in block.floating_point.iter().zip(state) {
+            slot.store(*word, Relaxed);
+        }
+    }
+    block.upcall_active.store(1, Relaxed);
+    CONTEXT.store(linux::number_of(core::ptr::from_mut(context).cast()), Relaxed);
+    // SAFETY: the guest has registered both.
+    unsafe { switch::enter(entry, STACK_TOP.load(Relaxed), kind as u64) }
+}
+
+impl Context {
+    fn load(&self) -> Registers {
+        let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, ..] =
+            self.registers;
+        Registers {
+            rax,
+            rdx,
+            rcx,
+            rbx,
+            rsi,
+            rdi,
+            rbp,
+            rsp,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rip,
+            rflags,
+        }
+    }
+
+    fn store(&mut self, registers: &Registers) {
+        let r = registers;
+        let values = [
+            r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
+            r.rcx, r.rsp, r.rip, r.rflags,
+        ];
+        self.registers[..values.len()].copy_from_slice(&values);
+    }
+
+    fn header(&self, kind: CrashKind) -> CrashHeader {
+        CrashHeader {
+            kind: kind as u32,
+            vector: self.registers[place::VECTOR] as u32,
+            error_code: self.registers[place::ERROR_CODE],
+            address: self.registers[place::ADDRESS],
+            registers: self.load(),
+            ..CrashHeader::default()
+        }
+    }
+}
+
+const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
