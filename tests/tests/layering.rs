@@ -6,11 +6,12 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("metaos-abi", &[]),
     ("metaos-nucleus", &["metaos-abi"]),
     ("metaos-services", &["metaos-abi"]),
-    ("metaos-entry", &["metaos-abi", "metaos-services"]),
+    ("metaos-hosted", &["metaos-abi"]),
+    ("metaos-entry", &["metaos-abi", "metaos-hosted", "metaos-services"]),
     ("metaos-smoltcp", &[]),
     ("metaos-libos", &["metaos-abi", "metaos-services", "metaos-smoltcp"]),
     ("metaos-linker", &["metaos-abi"]),
@@ -32,9 +33,10 @@ const GUEST: [&str; 4] = ["metaos-abi", "metaos-entry", "metaos-libos", "metaos-
 const PRIVILEGED: [&str; 1] = ["x86_64"];
 
 /// Crates that end up in a guest or the nucleus, so that nothing they need may have its `std` feature on.
-const GUEST_SIDE: [&str; 11] = [
+const GUEST_SIDE: [&str; 12] = [
     "metaos-abi",
     "metaos-nucleus",
+    "metaos-hosted",
     "metaos-services",
     "metaos-entry",
     "metaos-libos",

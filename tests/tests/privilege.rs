@@ -26,6 +26,7 @@ const ASSEMBLY: &[&str] = &[
     "metaos/nucleus/src/report.rs",
     "metaos/nucleus/src/symbols.rs",
     "metaos/entry/src/",
+    "metaos/hosted/src/switch.rs",
     "libos/src/gate.rs",
 ];
 
@@ -33,6 +34,7 @@ const ASSEMBLY: &[&str] = &[
 const UNSAFE: &[&str] = &[
     "metaos/nucleus/src/",
     "metaos/entry/src/",
+    "metaos/hosted/src/",
     "metaos/services/src/clock.rs",
     "metaos/services/src/io/dma.rs",
     "metaos/services/src/io/entropy/cpu.rs",
@@ -44,7 +46,17 @@ const UNSAFE: &[&str] = &[
 ];
 
 /// Folders within [`UNSAFE`] that may not.
-const SAFE: &[&str] = &["metaos/nucleus/src/devices/", "metaos/nucleus/src/calls.rs"];
+const SAFE: &[&str] = &[
+    "metaos/nucleus/src/devices/",
+    "metaos/nucleus/src/calls.rs",
+    "metaos/hosted/src/console.rs",
+    "metaos/hosted/src/device.rs",
+    "metaos/hosted/src/device/packets.rs",
+    "metaos/hosted/src/device/single.rs",
+    "metaos/hosted/src/machine.rs",
+    "metaos/hosted/src/memory.rs",
+    "metaos/hosted/src/wait.rs",
+];
 
 #[test]
 fn unsafe_code_assembly_and_privilege_stand_in_their_rooms() {

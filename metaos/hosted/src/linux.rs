@@ -427,14 +427,5 @@ pub(crate) fn number_of(pointer: *const c_void) -> u64 {
     address(pointer)
 }
 
-// The gate, which in a guest is the entry crate's.
 #[cfg(test)]
-core::arch::global_asm!(
-    ".globl metaos_gate, metaos_gate_syscall",
-    "metaos_gate:",
-    "mov r10, rcx",
-    "mov rax, [rsp + 8]",
-    "metaos_gate_syscall:",
-    "syscall",
-    "ret",
-);
+mod tests;
