@@ -2139,7 +2139,8 @@ impl<'a> Socket<'a> {
             && window_start < window_end
             && window_start + repr.payload.len() <= window_end
             && repr.payload.len() <= self.rx_buffer.window()
-            && self.local_seq_no <= ack_number
+            // Of numbers half the space apart, each is before the other.
+            && !(ack_number < self.local_seq_no)
             && ack_number <= self.local_seq_no + self.tx_buffer.len();
         is_expected.then_some(ack_number)
     }
@@ -7291,6 +7292,23 @@ mod test {
             })
         );
         assert_eq!(s.send_queue(), 0);
+    }
+
+    #[test]
+    fn test_ack_half_the_space_away_is_not_expected() {
+        let mut s = socket_established();
+        for distance in [(1 << 31) - 1, 1 << 30] {
+            for extra in 0..2 {
+                let ack_number = LOCAL_SEQ + 1 + distance + extra;
+                let segment = TcpRepr {
+                    seq_number: REMOTE_SEQ + 1,
+                    ack_number: Some(ack_number),
+                    ..SEND_TEMPL
+                };
+                send(&mut s, Instant::from_millis(0), &segment);
+                assert_eq!(s.local_seq_no, LOCAL_SEQ + 1);
+            }
+        }
     }
 
     #[test]
