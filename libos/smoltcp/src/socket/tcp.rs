@@ -2250,7 +2250,7 @@ impl<'a> Socket<'a> {
                         ack_min,
                         ack_max
                     );
-                    return None;
+                    return self.process_overtaken(cx, ip_repr, repr, ack_number);
                 }
 
                 if ack_number > ack_max {
@@ -2664,6 +2664,47 @@ impl<'a> Socket<'a> {
         }
 
         self.process_accepted(cx, ip_repr, repr, payload, payload_offset, ack_len, ack_all)
+    }
+
+    /// Take the text and the FIN of a segment that others with newer acknowledgements have overtaken
+    /// (RFC 9293, 3.10.7.4: an old acknowledgement can be ignored, the rest cannot).
+    #[cold]
+    fn process_overtaken(
+        &mut self,
+        cx: &mut Context,
+        ip_repr: &IpRepr,
+        repr: &TcpRepr,
+        ack_number: TcpSeqNumber,
+    ) -> Option<(IpRepr, TcpRepr<'static>)> {
+        let has_text = !repr.payload.is_empty();
+        let is_text = match repr.control {
+            TcpControl::None | TcpControl::Psh => has_text,
+            TcpControl::Fin => true,
+            _ => false,
+        };
+        if !is_text {
+            return None;
+        }
+        // What is older than the largest window that there may be was guessed (RFC 5961, 5.2).
+        let scale = self.remote_win_scale.unwrap_or(0);
+        if ack_number + ((u16::MAX as usize) << scale) < self.local_seq_no {
+            return self.challenge_ack_reply(cx, ip_repr, repr);
+        }
+        // What the segment tells of the other direction is as old as its acknowledgement.
+        let (window, duplicates) = (self.remote_win_len, self.local_rx_dup_acks);
+        let window_len = window.div_ceil(1 << scale);
+        let text = TcpRepr {
+            ack_number: Some(self.local_seq_no),
+            window_len: u16::try_from(window_len).unwrap_or(u16::MAX),
+            sack_ranges: [None; 3],
+            ..*repr
+        };
+        let reply = self.process_any(cx, ip_repr, &text);
+        if self.tuple.is_some() {
+            self.remote_win_len = window;
+            self.local_rx_dup_acks = duplicates;
+        }
+        reply
     }
 
     /// Take what an accepted segment carries: `payload`, the part of its payload that lies in the
@@ -7309,6 +7350,80 @@ mod test {
                 assert_eq!(s.local_seq_no, LOCAL_SEQ + 1);
             }
         }
+    }
+
+    #[test]
+    fn test_overtaken_segment_is_taken() {
+        let mut s = socket_established();
+        s.send_slice(b"012345").unwrap();
+        recv!(
+            s,
+            Ok(TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1),
+                payload: &b"012345"[..],
+                ..RECV_TEMPL
+            })
+        );
+        // The second segment comes first, and acknowledges what we have sent meanwhile.
+        let reply = |ack, window_len, sack| TcpRepr {
+            seq_number: LOCAL_SEQ + 1 + 6,
+            ack_number: Some(ack),
+            window_len,
+            sack_ranges: [sack, None, None],
+            ..RECV_TEMPL
+        };
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1 + 6,
+                ack_number: Some(LOCAL_SEQ + 1 + 6),
+                window_len: 200,
+                payload: &b"ghijkl"[..],
+                ..SEND_TEMPL
+            },
+            Some(reply(REMOTE_SEQ + 1, 64, None))
+        );
+        // What the first one carries is as good as ever, but not what it says about our segments.
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1),
+                window_len: 100,
+                payload: &b"abcdef"[..],
+                ..SEND_TEMPL
+            },
+            Some(reply(REMOTE_SEQ + 1 + 12, 52, None))
+        );
+        assert_eq!(s.remote_win_len, 200);
+        let mut data = [0; 12];
+        assert_eq!(s.recv_slice(&mut data), Ok(12));
+        assert_eq!(&data, b"abcdefghijkl");
+        // An old acknowledgement alone is nothing, and what is too old is not believed.
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1 + 12,
+                ack_number: Some(LOCAL_SEQ + 1),
+                ..SEND_TEMPL
+            }
+        );
+        for old in [1 << 16, 1 << 30, (1 << 31) - 1] {
+            let made_up = TcpRepr {
+                seq_number: REMOTE_SEQ + 1 + 12,
+                ack_number: Some(LOCAL_SEQ + 1 + 6 - old),
+                payload: &b"xyz"[..],
+                ..SEND_TEMPL
+            };
+            send(&mut s, Instant::from_millis(old as i64), &made_up);
+            let much_too_old = TcpRepr {
+                ack_number: Some(LOCAL_SEQ + 1 + 6 - old - 1),
+                ..made_up
+            };
+            send(&mut s, Instant::from_millis(old as i64), &much_too_old);
+        }
+        assert_eq!(s.recv_queue(), 0);
     }
 
     #[test]
