@@ -554,6 +554,8 @@ pub struct Socket<'a> {
     assembler: Assembler,
     rx_buffer: SocketBuffer<'a>,
     rx_fin_received: bool,
+    /// The sequence number of a FIN that has arrived before octets that are still missing.
+    rx_fin_ahead: Option<TcpSeqNumber>,
     tx_buffer: SocketBuffer<'a>,
     /// How the buffers grow and shrink, if they do.
     #[cfg(feature = "alloc")]
@@ -689,6 +691,7 @@ impl<'a> Socket<'a> {
             tx_buffer,
             rx_buffer,
             rx_fin_received: false,
+            rx_fin_ahead: None,
             #[cfg(feature = "alloc")]
             elastic: None,
             timeout: None,
@@ -1151,6 +1154,7 @@ impl<'a> Socket<'a> {
         self.tx_buffer.clear();
         self.rx_buffer.clear();
         self.rx_fin_received = false;
+        self.rx_fin_ahead = None;
         self.listen_endpoint = IpListenEndpoint::default();
         self.tuple = None;
         self.local_seq_no = TcpSeqNumber::default();
@@ -2310,6 +2314,14 @@ impl<'a> Socket<'a> {
                             false
                         }
                     }
+                    // Its octets are here already, but not its FIN.
+                    (false, _)
+                        if repr.control == TcpControl::Fin
+                            && segment_end == window_start
+                            && !self.rx_fin_received =>
+                    {
+                        true
+                    }
                     (false, true) => {
                         net_debug!(
                             "non-zero-length segment with zero receive window, will only send an ACK"
@@ -2468,12 +2480,15 @@ impl<'a> Socket<'a> {
         control = control.quash_psh();
 
         // If a FIN is received at the end of the current segment, but
-        // we have a hole in the assembler before the current segment, disregard this FIN.
+        // we have a hole in the assembler before the current segment, its turn comes later.
         if control == TcpControl::Fin
             && (window_start < segment_start || (is_cut && !repr.payload.is_empty()))
         {
+            if !is_cut {
+                self.rx_fin_ahead = Some(segment_end);
+            }
             tcp_trace!(
-                "ignoring FIN because we don't have full data yet. window_start={} segment_start={}",
+                "not taking FIN because we don't have full data yet. window_start={} segment_start={}",
                 window_start,
                 segment_start
             );
@@ -2547,11 +2562,7 @@ impl<'a> Socket<'a> {
             // FIN packets in the SYN-RECEIVED state change it to CLOSE-WAIT.
             // It's not obvious from RFC 793 that this is permitted, but
             // 7th and 8th steps in the "SEGMENT ARRIVES" event describe this behavior.
-            (State::SynReceived, TcpControl::Fin) => {
-                self.remote_seq_no += 1;
-                self.rx_fin_received = true;
-                self.set_state(State::CloseWait);
-            }
+            (State::SynReceived, TcpControl::Fin) => self.receive_fin(cx, false),
 
             // SYN|ACK packets in the SYN-SENT state change it to ESTABLISHED.
             // SYN packets in the SYN-SENT state change it to SYN-RECEIVED.
@@ -2595,11 +2606,7 @@ impl<'a> Socket<'a> {
             (State::Established, TcpControl::None) => {}
 
             // FIN packets in ESTABLISHED state indicate the remote side has closed.
-            (State::Established, TcpControl::Fin) => {
-                self.remote_seq_no += 1;
-                self.rx_fin_received = true;
-                self.set_state(State::CloseWait);
-            }
+            (State::Established, TcpControl::Fin) => self.receive_fin(cx, false),
 
             // ACK packets in FIN-WAIT-1 state change it to FIN-WAIT-2, if we've already
             // sent everything in the transmit buffer. If not, they reset the retransmit timer.
@@ -2611,26 +2618,12 @@ impl<'a> Socket<'a> {
 
             // FIN packets in FIN-WAIT-1 state change it to CLOSING, or to TIME-WAIT
             // if they also acknowledge our FIN.
-            (State::FinWait1, TcpControl::Fin) => {
-                self.remote_seq_no += 1;
-                self.rx_fin_received = true;
-                if ack_of_fin {
-                    self.set_state(State::TimeWait);
-                    self.timer.set_for_close(cx.now());
-                } else {
-                    self.set_state(State::Closing);
-                }
-            }
+            (State::FinWait1, TcpControl::Fin) => self.receive_fin(cx, ack_of_fin),
 
             (State::FinWait2, TcpControl::None) => {}
 
             // FIN packets in FIN-WAIT-2 state change it to TIME-WAIT.
-            (State::FinWait2, TcpControl::Fin) => {
-                self.remote_seq_no += 1;
-                self.rx_fin_received = true;
-                self.set_state(State::TimeWait);
-                self.timer.set_for_close(cx.now());
-            }
+            (State::FinWait2, TcpControl::Fin) => self.receive_fin(cx, true),
 
             // ACK packets in CLOSING state change it to TIME-WAIT.
             (State::Closing, TcpControl::None) => {
@@ -2664,6 +2657,34 @@ impl<'a> Socket<'a> {
         }
 
         self.process_accepted(cx, ip_repr, repr, payload, payload_offset, ack_len, ack_all)
+    }
+
+    /// Follow the state diagram when the remote's FIN is the next in order; `is_acked` tells whether
+    /// our own FIN is acknowledged.
+    fn receive_fin(&mut self, cx: &mut Context, is_acked: bool) {
+        self.remote_seq_no += 1;
+        self.rx_fin_received = true;
+        self.rx_fin_ahead = None;
+        let state = match self.state {
+            State::FinWait1 if !is_acked => State::Closing,
+            State::FinWait1 | State::FinWait2 => State::TimeWait,
+            _ => State::CloseWait,
+        };
+        self.set_state(state);
+        if state == State::TimeWait {
+            self.timer.set_for_close(cx.now());
+        }
+    }
+
+    /// Take a FIN that had arrived before what was missing until now.
+    #[cold]
+    fn receive_fin_ahead(&mut self, cx: &mut Context) {
+        let is_next = self.rx_fin_ahead == Some(self.remote_seq_no + self.rx_buffer.len());
+        if is_next && matches!(self.state, State::Established | State::FinWait1 | State::FinWait2) {
+            // There is nothing behind a FIN.
+            self.assembler.clear();
+            self.receive_fin(cx, false);
+        }
     }
 
     /// Take the text and the FIN of a segment that others with newer acknowledgements have overtaken
@@ -2926,6 +2947,10 @@ impl<'a> Socket<'a> {
             // There's new data in rx_buffer, notify waiting task if any.
             #[cfg(feature = "async")]
             self.rx_waker.wake();
+
+            if self.rx_fin_ahead.is_some() {
+                self.receive_fin_ahead(cx);
+            }
         }
 
         if !self.assembler.is_empty() {
@@ -6178,12 +6203,12 @@ mod test {
             },
             Some(TcpRepr {
                 seq_number: LOCAL_SEQ + 1,
-                ack_number: Some(REMOTE_SEQ + 1 + 6 + 6),
+                ack_number: Some(REMOTE_SEQ + 1 + 6 + 6 + 1),
                 window_len: 52,
                 ..RECV_TEMPL
             })
         );
-        assert_eq!(s.state, State::Established);
+        assert_eq!(s.state, State::CloseWait);
     }
 
     #[test]
@@ -7350,6 +7375,88 @@ mod test {
                 assert_eq!(s.local_seq_no, LOCAL_SEQ + 1);
             }
         }
+    }
+
+    #[test]
+    fn test_fin_before_missing_octets_is_remembered() {
+        let reply = |ack, window_len| TcpRepr {
+            seq_number: LOCAL_SEQ + 1,
+            ack_number: Some(ack),
+            window_len,
+            ..RECV_TEMPL
+        };
+        let segment = |offset, payload, control| TcpRepr {
+            control,
+            seq_number: REMOTE_SEQ + 1 + offset,
+            ack_number: Some(LOCAL_SEQ + 1),
+            payload,
+            ..SEND_TEMPL
+        };
+        // With octets.
+        let mut s = socket_established();
+        send!(
+            s,
+            segment(3, b"def", TcpControl::Fin),
+            Some(reply(REMOTE_SEQ + 1, 64))
+        );
+        assert_eq!(s.state, State::Established);
+        send!(
+            s,
+            segment(0, b"abc", TcpControl::None),
+            Some(reply(REMOTE_SEQ + 1 + 6 + 1, 58))
+        );
+        assert_eq!(s.state, State::CloseWait);
+        let mut data = [0; 6];
+        assert_eq!(s.recv_slice(&mut data), Ok(6));
+        assert_eq!(&data, b"abcdef");
+        assert_eq!(s.recv_slice(&mut data), Err(RecvError::Finished));
+
+        // Alone, so that nothing is out of order but the FIN, and in the other states.
+        for (state, then) in [
+            (State::FinWait1, State::Closing),
+            (State::FinWait2, State::TimeWait),
+        ] {
+            let mut s = match state {
+                State::FinWait1 => socket_fin_wait_1(),
+                _ => socket_fin_wait_2(),
+            };
+            let ack_number = Some(s.local_seq_no);
+            let mut fin = segment(3, b"", TcpControl::Fin);
+            let mut text = segment(0, b"abc", TcpControl::None);
+            (fin.ack_number, text.ack_number) = (ack_number, ack_number);
+            send!(s, fin);
+            assert_eq!(s.state, state);
+            send!(s, text);
+            assert_eq!(s.state, then);
+        }
+    }
+
+    #[test]
+    fn test_fin_of_octets_that_are_here_is_taken() {
+        let mut s = socket_established();
+        let segment = TcpRepr {
+            seq_number: REMOTE_SEQ + 1,
+            ack_number: Some(LOCAL_SEQ + 1),
+            payload: &b"abc"[..],
+            ..SEND_TEMPL
+        };
+        send!(s, segment);
+        let fin = TcpRepr {
+            control: TcpControl::Fin,
+            ..segment
+        };
+        send!(s, fin);
+        assert_eq!(s.state, State::CloseWait);
+        let ack = TcpRepr {
+            seq_number: LOCAL_SEQ + 1,
+            ack_number: Some(REMOTE_SEQ + 1 + 3 + 1),
+            window_len: 61,
+            ..RECV_TEMPL
+        };
+        recv!(s, [ack]);
+        // Once more: its acknowledgement was lost.
+        send!(s, fin, Some(ack));
+        assert_eq!(s.recv_queue(), 3);
     }
 
     #[test]
