@@ -82,6 +82,9 @@ pub(crate) enum Received<R> {
 }
 
 impl Connection {
+    /// Bytes of a connection without buffers.
+    pub(crate) const BYTES: usize = size_of::<Self>() + Line::SOCKET;
+
     /// Makes a closed connection, as yet without buffers.
     pub(crate) fn new(buffers: ElasticBuffers, tuning: Tuning) -> Self {
         let mut socket = Socket::new(SocketBuffer::new(Vec::new()), SocketBuffer::new(Vec::new()));

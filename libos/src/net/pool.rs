@@ -32,7 +32,7 @@ impl BufferPlan {
     /// what busy ones take beyond that.
     pub(crate) fn for_memory(memory: usize) -> Self {
         let floor = if memory < 24 * MIB { 2 * KIB } else { 4 * KIB };
-        let limit = (memory / 2 / (2 * floor + size_of::<Connection>())).max(4);
+        let limit = (memory / 2 / (2 * floor + Connection::BYTES)).max(4);
         let budget = memory / 4;
         // Four busy ones have as much as they like.
         let most = (budget / 8).clamp(floor, 4 * MIB);
@@ -106,7 +106,7 @@ mod tests {
     fn the_plan_never_exceeds_three_quarters_of_the_memory() {
         for mib in [2, 8, 16, 32, 64, 128, 256, 1024] {
             let plan = BufferPlan::for_memory(mib * MIB);
-            let connection = 2 * plan.floor + size_of::<Connection>();
+            let connection = 2 * plan.floor + Connection::BYTES;
             assert!(plan.limit * connection + plan.budget <= mib * MIB / 4 * 3, "{mib} MiB: {plan:?}");
         }
     }
@@ -116,7 +116,7 @@ mod tests {
         let plan = BufferPlan::for_memory(256 * MIB);
         assert!(plan.limit >= 10_000, "{plan:?}");
         assert!(plan.most >= 2 * MIB, "{plan:?}");
-        assert!(size_of::<Connection>() <= 4 * KIB, "{}", size_of::<Connection>());
+        const { assert!(Connection::BYTES <= 2 * KIB) };
         assert_eq!(2 * plan.floor, 8 * KIB);
     }
 

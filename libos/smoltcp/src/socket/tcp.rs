@@ -937,6 +937,18 @@ impl<'a> Socket<'a> {
         }
     }
 
+    /// Give the memory of elastic buffers that are empty back, down to nothing: for a socket that
+    /// has nothing more to send or to receive, as one in TIME-WAIT. They are as new when it has.
+    #[cfg(feature = "alloc")]
+    pub fn release_buffers(&mut self) {
+        if let Some(elastic) = &mut self.elastic {
+            elastic.release(&mut self.tx_buffer);
+            if self.assembler.is_empty() {
+                elastic.release(&mut self.rx_buffer);
+            }
+        }
+    }
+
     /// Return when buffers that are too large now shrink.
     #[cfg(feature = "alloc")]
     fn shrinks_at(&self) -> Option<Instant> {
@@ -2680,7 +2692,12 @@ impl<'a> Socket<'a> {
     #[cold]
     fn receive_fin_ahead(&mut self, cx: &mut Context) {
         let is_next = self.rx_fin_ahead == Some(self.remote_seq_no + self.rx_buffer.len());
-        if is_next && matches!(self.state, State::Established | State::FinWait1 | State::FinWait2) {
+        if is_next
+            && matches!(
+                self.state,
+                State::Established | State::FinWait1 | State::FinWait2
+            )
+        {
             // There is nothing behind a FIN.
             self.assembler.clear();
             self.receive_fin(cx, false);
@@ -11172,6 +11189,33 @@ mod test {
         assert_eq!(s.recv_capacity(), 16);
         assert_eq!(budget.left(), 1 << 20);
         assert_eq!(s.socket.poll_at(&mut s.cx), PollAt::Ingress);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_buffers_are_released() {
+        let (mut s, budget) = socket_elastic(1 << 20);
+        send!(s, time 0, data_at(0, &[b'x'; 100]));
+        s.send_slice(b"y").unwrap();
+        s.release_buffers();
+        assert_eq!((s.recv_capacity(), s.send_capacity()), (128, 16));
+        recv(&mut s, Instant::ZERO, |_| ());
+        send!(s, time 1, TcpRepr {
+            seq_number: REMOTE_SEQ + 1 + 100,
+            ack_number: Some(LOCAL_SEQ + 1 + 1),
+            ..SEND_TEMPL
+        });
+        s.recv(|bytes| (bytes.len(), ())).unwrap();
+        s.release_buffers();
+        assert_eq!((s.recv_capacity(), s.send_capacity()), (0, 0));
+        assert_eq!(budget.left(), 1 << 20);
+        // And they come again.
+        send!(s, time 2, TcpRepr {
+            ack_number: Some(LOCAL_SEQ + 1 + 1),
+            ..data_at(100, &[b'z'; 10])
+        });
+        assert_eq!(s.peek(20).unwrap(), &[b'z'; 10]);
+        assert_eq!(s.send_slice(b"y"), Ok(1));
     }
 
     #[cfg(feature = "alloc")]

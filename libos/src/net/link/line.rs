@@ -10,7 +10,7 @@ use super::{Egress, Link, Origin, Route};
 use crate::net::device::{Checksums, Transmitter};
 use crate::net::frame::Tuple;
 use alloc::vec::Vec;
-use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpRepr, TcpRepr};
@@ -28,6 +28,9 @@ pub(crate) struct Line {
 struct Full;
 
 impl Line {
+    /// Bytes of the socket, which lies apart, without its buffers.
+    pub(crate) const SOCKET: usize = size_of::<SocketStorage<'static>>();
+
     pub(crate) fn new(socket: Socket<'static>) -> Self {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);

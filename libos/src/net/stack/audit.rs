@@ -2,9 +2,12 @@
 
 use super::Stack;
 use super::egress::STALE_ENTRIES;
-use crate::net::connection::{ConnectionId, Phase};
+use crate::net::connection::{Connection, ConnectionId, Phase};
+use crate::net::frame::Key;
 use crate::slots::Id;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use smoltcp::time::Instant;
 
 impl Stack {
     /// Checks all tables.
@@ -41,6 +44,22 @@ impl Stack {
                 .map(|listener| listener.half_open.capacity() + listener.accepted.capacity())
                 .sum(),
         ]
+    }
+
+    /// Returns how many bytes the connections take, with their buffers and their share of the tables.
+    pub(crate) fn connection_bytes(&self) -> usize {
+        let boxes: usize = self
+            .connections
+            .iter()
+            .map(|connection| {
+                let socket = connection.socket();
+                Connection::BYTES + socket.recv_capacity() + socket.send_capacity()
+            })
+            .sum();
+        let tables = self.connections.capacity() * size_of::<(Option<Box<Connection>>, u64)>()
+            + self.tuples.capacity() * (size_of::<(Key, ConnectionId)>() + 1)
+            + self.timers.capacity() * size_of::<(Instant, ConnectionId)>();
+        boxes + tables
     }
 
     /// Returns how many bytes buffers may still take beyond their floors.

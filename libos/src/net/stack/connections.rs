@@ -218,6 +218,9 @@ impl Stack {
 
     /// Keeps a connection in `TIME_WAIT`, but not more of them than memory is worth.
     fn linger(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.socket_mut().release_buffers();
+        }
         self.lingering.push_back(id);
         self.lingering_count += 1;
         if self.lingering_count > self.pool.limit() / 4 {

@@ -5,10 +5,14 @@ use super::segment::{ACK, FIN, SYN, arp_reply};
 use super::wire::{SERVER, Side, World, read, write};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::listener::ListenerId;
+use crate::net::pool::BufferPlan;
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use smoltcp::time::Duration;
+use std::println;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const MANY: usize = 10_000;
 
 #[test]
 fn ten_thousand_connections_leave_no_memory_behind() {
@@ -75,7 +79,7 @@ fn a_hundred_thousand_syns_leave_the_server_answering_others() {
 
 #[test]
 fn a_thousand_peers_that_vanish_are_forgotten() {
-    let plan = crate::net::pool::BufferPlan { limit: 2000, ..super::wire::PLAN };
+    let plan = BufferPlan { limit: 2000, ..super::wire::PLAN };
     let mut world = World::with_plan(plan);
     let (listener, _) = world.server.stack().listen(SocketAddrV4::new(SERVER, 80), 64).unwrap();
     for number in 0..1000 {
@@ -125,6 +129,68 @@ fn one_connection_in_time_wait_keeps_no_others() {
     world.server.stack().audit();
 }
 
+/// What ten thousand connections take that nothing happens on, each after a question and an answer.
+#[test]
+fn ten_thousand_idle_connections_take_ten_kibibytes_each() {
+    let (mut world, _) = ten_thousand_answered(BufferPlan::for_memory(256 << 20));
+    // A second later the buffers are as small as they get.
+    world.run_for(SECONDS(3));
+    let bytes = world.server.stack().connection_bytes() / MANY;
+    println!("an idle connection takes {bytes} bytes");
+    assert!(bytes <= 10_500, "each takes {bytes} bytes");
+    assert_eq!(world.server.stack().connection_count(), MANY);
+}
+
+#[test]
+fn a_connection_in_time_wait_takes_no_buffers() {
+    let (mut world, mut open) = ten_thousand_answered(BufferPlan::for_memory(1 << 30));
+    for (peer, id) in &mut open {
+        world.server.stack().abandon(*id);
+        work(&mut world.server, world.now).iter().for_each(|frame| peer.hear(frame));
+        peer.say(&mut world.server, world.now, FIN | ACK, &[]);
+    }
+    world.server.stack().audit();
+    assert_eq!(world.server.stack().connection_count(), MANY);
+    let bytes = world.server.stack().connection_bytes() / MANY;
+    println!("a connection in TIME_WAIT takes {bytes} bytes");
+    assert!(bytes <= 2_200, "each takes {bytes} bytes");
+}
+
+#[test]
+fn a_handshake_under_way_takes_no_buffers() {
+    let mut world = World::with_plan(BufferPlan::for_memory(256 << 20));
+    world.server.stack().listen(SocketAddrV4::new(SERVER, 80), MANY).unwrap();
+    exchange(&mut world.server, world.now, arp_reply(PEERS, SERVER));
+    for number in 0..2 * MANY {
+        let port = u16::try_from(1024 + number).unwrap();
+        exchange(&mut world.server, world.now, Peer::new(port, 80).segment(SYN, &[]).frame());
+    }
+    let count = world.server.stack().connection_count();
+    assert!(count <= MANY, "{count} are held");
+    let bytes = world.server.stack().connection_bytes() / count;
+    println!("a handshake under way takes {bytes} bytes");
+    assert!(bytes <= 2_200, "each takes {bytes} bytes");
+}
+
+/// Lets ten thousand peers connect, ask and be answered.
+fn ten_thousand_answered(plan: BufferPlan) -> (World, Vec<(Peer, ConnectionId)>) {
+    let mut world = World::with_plan(plan);
+    let (listener, _) = world.server.stack().listen(SocketAddrV4::new(SERVER, 80), 64).unwrap();
+    let mut open = Vec::with_capacity(MANY);
+    for number in 0..MANY {
+        let mut peer = Peer::new(u16::try_from(1024 + number).unwrap(), 80);
+        peer.open(&mut world.server, world.now);
+        let (id, _) = world.server.stack().accept(listener).unwrap().expect("it is open");
+        peer.say(&mut world.server, world.now, ACK, b"question");
+        assert_ne!(read(world.server.stack(), id), Received::Nothing);
+        write(world.server.stack(), id, &[7; 1000]);
+        work(&mut world.server, world.now).iter().for_each(|frame| peer.hear(frame));
+        peer.say(&mut world.server, world.now, ACK, &[]);
+        open.push((peer, id));
+    }
+    (world, open)
+}
+
 /// Opens a connection.
 fn open(world: &mut World, listener: ListenerId) -> (ConnectionId, ConnectionId) {
     let client = world.client.stack().connect(SocketAddrV4::new(SERVER, 80)).unwrap();
@@ -137,7 +203,7 @@ fn open(world: &mut World, listener: ListenerId) -> (ConnectionId, ConnectionId)
 }
 
 /// Asks and gets an answer.
-fn answer(world: &mut World, client: ConnectionId, server: ConnectionId) -> alloc::vec::Vec<u8> {
+fn answer(world: &mut World, client: ConnectionId, server: ConnectionId) -> Vec<u8> {
     write(world.client.stack(), client, b"question");
     world.run_until(SECONDS(30), |world| read(world.server.stack(), server) != Received::Nothing);
     write(world.server.stack(), server, b"answer");

@@ -136,6 +136,13 @@ impl Elastic {
         }
     }
 
+    /// Give back all that an empty buffer has.
+    pub(super) fn release(&mut self, buffer: &mut RingBuffer<u8>) {
+        if buffer.is_empty() && buffer.capacity() > 0 {
+            self.replace(buffer, 0, 0);
+        }
+    }
+
     pub(super) fn is_oversized(&self, buffer: &RingBuffer<u8>) -> bool {
         buffer.is_empty() && buffer.capacity() > self.limits.floor
     }
