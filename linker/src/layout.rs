@@ -72,6 +72,12 @@ impl Layout {
         self.segments.last().map_or(0, |last| last.load_offset + last.length)
     }
 
+    /// Returns the virtual addresses of the nucleus's segments.
+    pub(crate) fn nucleus_starts(&self) -> Vec<u64> {
+        let of_nucleus = self.segments.iter().filter(|segment| segment.owner == image::OWNER_NUCLEUS);
+        of_nucleus.map(|segment| segment.virtual_start).collect()
+    }
+
     /// Returns the physical address of `address`, for boot loaders.
     pub(crate) fn physical(&self, address: u64) -> Option<u32> {
         let segment = self.holder(address)?;

@@ -102,6 +102,7 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
         guest: report::file_name(guest.name),
         entry: guest_note.entry,
         gate: guest_note.gate,
+        nucleus_starts: layout.nucleus_starts(),
         rooms: symbols::sizes_by_room(&nucleus_program, &guest_program),
     };
     let bytes =

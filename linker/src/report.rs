@@ -1,7 +1,7 @@
 //! What an image is made of. It travels in a note of the image, so that a stripped file still tells.
 //!
-//! The note holds only what the program headers do not say: names, entry, gate and sizes by room, in postcard
-//! form, a few hundred bytes. It is our own note (`abi::note::NAME`) in a segment of its own that is not loaded.
+//! The note holds only what the program headers do not say: names, entry, gate, the nucleus's virtual addresses and
+//! sizes by room, in postcard form, a few hundred bytes. It is our own note (`abi::note::NAME`) in a segment of its own that is not loaded.
 
 use core::fmt;
 
@@ -106,6 +106,8 @@ pub(crate) struct Contents {
     pub(crate) guest: String,
     pub(crate) entry: u64,
     pub(crate) gate: u64,
+    /// Where the segments of the nucleus, which come first, have their virtual addresses.
+    pub(crate) nucleus_starts: Vec<u64>,
     pub(crate) rooms: Vec<RoomSize>,
 }
 
@@ -128,7 +130,7 @@ impl Report {
             .program_headers(ENDIAN, bytes)
             .map_err(|error| Refusal::damaged("program headers", error))?;
         let contents = contents(headers, bytes)?;
-        let segments = segments(headers, bytes)?;
+        let segments = segments(headers, &contents.nucleus_starts, bytes)?;
         Ok(Self {
             nucleus: contents.nucleus,
             guest: contents.guest,
@@ -156,14 +158,19 @@ fn contents(headers: &[ProgramHeader], bytes: &[u8]) -> Result<Contents, Refusal
     Err(Refusal::NotAnImage)
 }
 
-fn segments(headers: &[ProgramHeader], bytes: &[u8]) -> Result<Vec<SegmentReport>, Refusal> {
+fn segments(
+    headers: &[ProgramHeader],
+    nucleus_starts: &[u64],
+    bytes: &[u8],
+) -> Result<Vec<SegmentReport>, Refusal> {
     let mut segments = Vec::new();
-    for (index, header) in
-        headers.iter().enumerate().filter(|(_, header)| header.p_type(ENDIAN) == elf::PT_LOAD)
-    {
+    let loaded = headers.iter().filter(|header| header.p_type(ENDIAN) == elf::PT_LOAD);
+    for (index, header) in loaded.enumerate() {
         input::contents(header, &format!("segment {index}"), bytes)?;
+        // The header of a nucleus's segment says where Linux puts it.
+        let start = nucleus_starts.get(index).copied().unwrap_or_else(|| header.p_vaddr(ENDIAN));
         segments.push(SegmentReport {
-            virtual_start: VirtAddr(header.p_vaddr(ENDIAN)),
+            virtual_start: VirtAddr(start),
             physical_start: PhysAddr(header.p_paddr(ENDIAN)),
             memory_bytes: header.p_memsz(ENDIAN),
             file_bytes: header.p_filesz(ENDIAN),

@@ -1,9 +1,13 @@
 //! Writes the image: file header, program headers, notes, then every segment at a page boundary.
 //!
-//! File offsets and virtual addresses agree modulo the page size, and the file's entry is the guest's, because the
-//! same file shall run as a Linux process, where the kernel maps it page by page. Boot loaders copy to the
-//! physical addresses and enter by the PVH note or the multiboot2 header. There are no sections.
+//! The same file runs on a machine and as a Linux process. Boot loaders copy to the physical addresses and enter by
+//! the PVH note or the multiboot2 header; Linux maps page by page to the virtual addresses and enters at the file's
+//! entry, which is the guest's. So file offsets and virtual addresses agree modulo the page size, and the program
+//! headers of the nucleus name low virtual addresses: those that it is linked for are none of a process, and a process
+//! unmaps what lies there before it does anything else. There are no sections.
 
+use abi::image::OWNER_NUCLEUS;
+use abi::layout::{LINUX_PROGRAM, LOAD_DIRECT, NUCLEUS, NUCLEUS_END};
 use abi::note::{NAME, XEN_NAME, XEN_PHYS32_ENTRY};
 use abi::{Access, PAGE_SIZE};
 use object::Endianness;
@@ -18,6 +22,11 @@ const PAGE: u64 = PAGE_SIZE as u64;
 /// Program headers beside the segments': the stack and two notes.
 const OTHER_HEADERS: u32 = 3;
 const NOTE_ALIGNMENT: u64 = 4;
+
+const _: () = assert!(
+    LOAD_DIRECT + (NUCLEUS_END.0 - NUCLEUS.0) <= LINUX_PROGRAM.0,
+    "a process unmaps all of the nucleus with what lies below programs"
+);
 
 /// Returns the file offset of the first segment: headers and notes fill less than a page (the names in the report
 /// are cut).
@@ -92,11 +101,19 @@ fn load_header(segment: &Placed, load_address: u64, offset: u64) -> ProgramHeade
         p_type: elf::PT_LOAD,
         p_flags: flags(segment.access),
         p_offset: offset,
-        p_vaddr: segment.virtual_start,
+        p_vaddr: mapped_at(segment),
         p_paddr: load_address + segment.load_offset,
         p_filesz: segment.file_bytes().len() as u64,
         p_memsz: segment.length,
         p_align: PAGE,
+    }
+}
+
+/// Returns where Linux maps a segment: the nucleus's at low addresses, wherever boot loaders put it.
+fn mapped_at(segment: &Placed) -> u64 {
+    match segment.owner {
+        OWNER_NUCLEUS => LOAD_DIRECT + segment.load_offset,
+        _ => segment.virtual_start,
     }
 }
 

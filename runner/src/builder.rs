@@ -113,6 +113,15 @@ pub struct BuiltImage {
     pub report: Report,
 }
 
+/// What all may do with a file that is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Read it.
+    Data,
+    /// Run it as a process, too.
+    Executable,
+}
+
 /// Builds a program and the nucleus, and links them. Cargo shows its progress on standard error.
 ///
 /// # Errors
@@ -175,10 +184,10 @@ pub fn link_image(nucleus: &Path, guest: &Path, request: &BuildRequest) -> Resul
         &options,
     )?;
     let path = request.image_path();
-    put(&path, &image.bytes)?;
+    put(&path, &image.bytes, Mode::Executable)?;
     // Copies, so that a crash is explained by what ran and not by what was built since.
-    put(&Symbols::path_beside(&path, Owner::Nucleus), &nucleus_bytes)?;
-    put(&Symbols::path_beside(&path, Owner::Guest), &guest_bytes)?;
+    put(&Symbols::path_beside(&path, Owner::Nucleus), &nucleus_bytes, Mode::Data)?;
+    put(&Symbols::path_beside(&path, Owner::Guest), &guest_bytes, Mode::Executable)?;
     Ok(BuiltImage { symbols: Symbols::beside(&path), image: path, report: image.report })
 }
 
@@ -236,11 +245,11 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 }
 
 /// Writes a file under another name and renames it, so that nobody ever sees half of it.
-pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
-    put_whole(path, bytes).map_err(|cause| BuildError::File { path: path.to_owned(), cause })
+pub(crate) fn put(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), BuildError> {
+    put_whole(path, bytes, mode).map_err(|cause| BuildError::File { path: path.to_owned(), cause })
 }
 
-pub(crate) fn put_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn put_whole(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -248,26 +257,35 @@ pub(crate) fn put_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut file = tempfile::Builder::new().prefix(".metaos-").tempfile_in(directory)?;
     file.write_all(bytes)?;
-    file.as_file().set_permissions(readable_by_all())?;
+    file.as_file().set_permissions(mode.permissions())?;
     file.persist(path)?;
     Ok(())
 }
 
-fn readable_by_all() -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+impl Mode {
+    fn permissions(self) -> fs::Permissions {
+        let bits = match self {
+            Self::Data => 0o644,
+            Self::Executable => 0o755,
+        };
+        std::os::unix::fs::PermissionsExt::from_mode(bits)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn a_file_is_put_in_place_whole_and_leaves_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/app.img");
-        put(&path, b"first").unwrap();
-        put(&path, b"second").unwrap();
+        put(&path, b"first", Mode::Data).unwrap();
+        put(&path, b"second", Mode::Executable).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
-use crate::builder::BuildError;
+use crate::builder::{BuildError, Mode};
 use crate::command_line::{CommandLine, CommandLineError};
 use crate::qemu::find_program;
 
@@ -58,7 +58,7 @@ pub fn make(image: &Path, command_line: &CommandLine, output: &Path) -> Result<(
     if !made.status.success() {
         return Err(IsoError::Failed(String::from_utf8_lossy(&made.stderr).trim().to_owned()));
     }
-    Ok(crate::builder::put(output, &fs::read(&disc)?)?)
+    Ok(crate::builder::put(output, &fs::read(&disc)?, Mode::Data)?)
 }
 
 /// Tells whether a file is a disc (ECMA-119, 8.1: the standard identifier of its first volume descriptor).

@@ -1,7 +1,7 @@
 //! What a good pair becomes.
 
 use abi::image::{ImageTable, OWNER_NUCLEUS};
-use abi::layout::{GUEST_IMAGE, LOAD_DIRECT, LOAD_GRUB, NUCLEUS};
+use abi::layout::{GUEST_IMAGE, LINUX_PROGRAM, LOAD_DIRECT, LOAD_GRUB, NUCLEUS};
 use abi::{Access, PhysAddr, VirtAddr};
 use core::mem::offset_of;
 use metaos_linker::{GuestPolicy, Image, Input, LinkError, Options, Room, inspect, link};
@@ -98,13 +98,23 @@ fn boot_loaders_find_physical_entries() {
 #[test]
 fn the_file_is_also_laid_out_for_linux() {
     use object::read::elf::{FileHeader, ProgramHeader};
-    let image = good_image();
-    let endian = object::LittleEndian;
-    let header = object::elf::FileHeader64::<object::LittleEndian>::parse(image.bytes.as_slice()).unwrap();
-    assert_eq!(header.e_entry(endian), samples::ENTRY);
-    for header in header.program_headers(endian, image.bytes.as_slice()).unwrap() {
-        if header.p_type(endian) == object::elf::PT_LOAD {
-            assert_eq!(header.p_offset(endian) % 4096, header.p_vaddr(endian) % 4096);
+    for load_address in [LOAD_DIRECT, LOAD_GRUB] {
+        let image = link_elfs(&samples::nucleus(), &samples::guest(), load_address).unwrap();
+        let endian = object::LittleEndian;
+        let header =
+            object::elf::FileHeader64::<object::LittleEndian>::parse(image.bytes.as_slice()).unwrap();
+        assert_eq!(header.e_entry(endian), samples::ENTRY);
+        let headers = header.program_headers(endian, image.bytes.as_slice()).unwrap();
+        let loaded = headers.iter().filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
+        for (header, segment) in loaded.zip(&image.report.segments) {
+            let address = header.p_vaddr(endian);
+            assert_eq!(header.p_offset(endian) % 4096, address % 4096);
+            assert_eq!(header.p_paddr(endian), segment.physical_start.0);
+            if segment.is_of_nucleus() {
+                assert!((LOAD_DIRECT..LINUX_PROGRAM.0).contains(&address), "{address:#x}");
+            } else {
+                assert_eq!(address, segment.virtual_start.0);
+            }
         }
     }
 }

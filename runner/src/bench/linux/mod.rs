@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::builder::Mode;
 use crate::workspace::Workspace;
 
 /// The drivers, in the order in which they are loaded: each needs those before it.
@@ -138,5 +139,5 @@ fn read(path: &Path) -> Result<Vec<u8>, LinuxError> {
 
 /// Puts a file in place whole.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), LinuxError> {
-    crate::builder::put_whole(path, bytes).map_err(|cause| LinuxError::File { path: path.to_owned(), cause })
+    crate::builder::put_whole(path, bytes, Mode::Data).map_err(|cause| LinuxError::File { path: path.to_owned(), cause })
 }
