@@ -166,6 +166,8 @@ pub enum Refusal {
         /// What is wrong with it.
         cause: &'static str,
     },
+    /// A guest's room for its filter of Linux system calls cannot be used; the text says why.
+    BadFilterRoom(&'static str),
     /// The file is not a finished image.
     NotAnImage,
 }
@@ -253,6 +255,9 @@ impl fmt::Display for Refusal {
             ),
             Self::BadMultibootHeader { address, cause } => {
                 write!(f, "multiboot2 header at {address:#x} {cause}; check the nucleus's boot code")
+            }
+            Self::BadFilterRoom(cause) => {
+                write!(f, "room for the filter of Linux system calls {cause}; check its linker script")
             }
             Self::NotAnImage => f.write_str("not a metaos image; make one with `cargo metaos build`"),
         }

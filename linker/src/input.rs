@@ -105,11 +105,23 @@ impl Segment<'_> {
         self.start..self.start.saturating_add(self.bytes.len() as u64)
     }
 
+    /// Returns the address of `part`, which points into the file; `None` if it is not of this segment.
+    pub(crate) fn address_of(&self, part: &[u8]) -> Option<u64> {
+        let offset = offset_in(self.bytes, part)?;
+        self.start.checked_add(offset as u64)
+    }
+
     /// Returns the addresses of the pages that the segment touches.
     pub(crate) fn pages(&self) -> Range<u64> {
         let end = self.range().end;
         self.start & !(PAGE - 1)..abi::address::page_align_up(end).unwrap_or(u64::MAX)
     }
+}
+
+/// Returns the offset of `part` in `whole` if it is a part of it.
+pub(crate) fn offset_in(whole: &[u8], part: &[u8]) -> Option<usize> {
+    let offset = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (offset.checked_add(part.len())? <= whole.len()).then_some(offset)
 }
 
 /// Parses `bytes` and checks what does not depend on where the segments lie; see [`check_placement`].

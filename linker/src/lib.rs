@@ -6,15 +6,16 @@
 //! look for. Whatever a file may hold, the answer is an image or a [`LinkError`], never a panic.
 //!
 //! ```text
-//! input ──> note ──> scan ──> layout ──> multiboot, table ──> write
-//! (parse,   (what    (instruc- (physical  (fill in the         (the file)
-//!  check)    it is)   tions)    pages)     nucleus)
-//!                                          symbols ──> report ──┘
+//! input ──> note ──> scan ──> layout ──> filter (fill in ──> multiboot, table ──> write
+//! (parse,   (what    (instruc- (physical         the guest)  (fill in the         (the file)
+//!  check)    it is)   tions)    pages)                        nucleus)
+//!                                                             symbols ──> report ──┘
 //! ```
 #![forbid(unsafe_code)]
 
 mod error;
 mod field;
+mod filter;
 mod input;
 mod layout;
 mod multiboot;
@@ -27,9 +28,12 @@ mod table;
 mod write;
 
 pub use error::{LinkError, Refusal, Role, Site};
+pub use filter::{Confinement, filter_of_gate};
 pub use report::{Report, RoomSize, SegmentReport};
 pub use room::{Room, room_of_symbol};
 
+use abi::note::GuestNote;
+use input::Program;
 use layout::Layout;
 
 /// A file that was read, and its name for messages.
@@ -94,6 +98,7 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
 
     let mut layout = Layout::of_nucleus(&nucleus_program, options.load_address).map_err(of_nucleus)?;
     layout.append_guest(&guest_program).map_err(of_guest)?;
+    let confinement = confine_in(&mut layout, &guest_program, &guest_note).map_err(of_guest)?;
     table::fill(&mut layout, &nucleus_note, &guest_note).map_err(of_nucleus)?;
     multiboot::fill(&mut layout, &nucleus_note).map_err(of_nucleus)?;
 
@@ -102,6 +107,7 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
         guest: report::file_name(guest.name),
         entry: guest_note.entry,
         gate: guest_note.gate,
+        confinement,
         nucleus_starts: layout.nucleus_starts(),
         rooms: symbols::sizes_by_room(&nucleus_program, &guest_program),
     };
@@ -111,6 +117,18 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
     Ok(Image { bytes, report })
 }
 
+/// Fills in the filter of system calls that confines `guest` when it runs as a Linux process, and returns the file: the
+/// unstripped guest is as confined as the image that was made of it.
+///
+/// A guest that has no room for a filter comes back unchanged.
+///
+/// # Errors
+///
+/// The file is not a guest that [`link`] takes.
+pub fn confine(guest: &Input<'_>) -> Result<Vec<u8>, LinkError> {
+    confine_file(guest.bytes).map_err(|refusal| LinkError::new(guest.name, refusal))
+}
+
 /// Tells what a finished image is made of.
 ///
 /// # Errors
@@ -118,4 +136,25 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
 /// The file is damaged or is not an image that [`link`] made.
 pub fn inspect(image: &Input<'_>) -> Result<Report, LinkError> {
     Report::of_image(image.bytes).map_err(|refusal| LinkError::new(image.name, refusal))
+}
+
+fn confine_in(
+    layout: &mut Layout,
+    guest: &Program<'_>,
+    note: &GuestNote,
+) -> Result<Option<Confinement>, Refusal> {
+    let Some(room) = filter::find_room(guest)? else { return Ok(None) };
+    let bytes = layout.contents_from(room.address).expect("the room is in a loaded segment");
+    filter::fill(bytes, note.gate).map(Some)
+}
+
+fn confine_file(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let guest = input::parse(bytes, Role::Guest)?;
+    let note = note::guest(&guest)?;
+    let mut file = bytes.to_vec();
+    if let Some(room) = filter::find_room(&guest)? {
+        let start = input::offset_in(bytes, room.bytes).expect("the room is a part of the file");
+        filter::fill(&mut file[start..], note.gate)?;
+    }
+    Ok(file)
 }

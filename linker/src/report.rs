@@ -11,6 +11,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
+use crate::filter::Confinement;
 use crate::input::{self, ENDIAN, ProgramHeader};
 use crate::note;
 use crate::room::Room;
@@ -33,6 +34,8 @@ pub struct Report {
     pub entry: VirtAddr,
     /// The one `syscall` instruction that makes Machine calls.
     pub gate: VirtAddr,
+    /// By what it is confined when it runs as a Linux process; `None`: it has no room for a filter.
+    pub confinement: Option<Confinement>,
     /// Sizes by room; rooms that take nothing are left out.
     pub rooms: Vec<RoomSize>,
     /// The segments, by physical address.
@@ -106,6 +109,7 @@ pub(crate) struct Contents {
     pub(crate) guest: String,
     pub(crate) entry: u64,
     pub(crate) gate: u64,
+    pub(crate) confinement: Option<Confinement>,
     /// Where the segments of the nucleus, which come first, have their virtual addresses.
     pub(crate) nucleus_starts: Vec<u64>,
     pub(crate) rooms: Vec<RoomSize>,
@@ -137,6 +141,7 @@ impl Report {
             load_address: segments.iter().map(|segment| segment.physical_start).min().unwrap_or_default(),
             entry: VirtAddr(contents.entry),
             gate: VirtAddr(contents.gate),
+            confinement: contents.confinement,
             rooms: contents.rooms,
             memory_bytes: segments.iter().fold(0, |sum, segment| segment.memory_bytes.saturating_add(sum)),
             segments,
@@ -184,6 +189,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "guest {}, nucleus {}, loaded at {}", self.guest, self.nucleus, self.load_address)?;
         writeln!(f, "entry {}, gate {}", self.entry, self.gate)?;
+        match self.confinement {
+            Some(Confinement { calls, instructions }) => writeln!(
+                f,
+                "as a Linux process: confined to {calls} system calls from the gate ({instructions} instructions)"
+            )?,
+            None => writeln!(f, "as a Linux process: not confined, it has no room for a filter")?,
+        }
         writeln!(f)?;
         self.fmt_rooms(f)?;
         writeln!(f)?;

@@ -183,11 +183,12 @@ pub fn link_image(nucleus: &Path, guest: &Path, request: &BuildRequest) -> Resul
         &Input { name: &guest_name, bytes: &guest_bytes },
         &options,
     )?;
+    let confined_guest = linker::confine(&Input { name: &guest_name, bytes: &guest_bytes })?;
     let path = request.image_path();
     put(&path, &image.bytes, Mode::Executable)?;
     // Copies, so that a crash is explained by what ran and not by what was built since.
     put(&Symbols::path_beside(&path, Owner::Nucleus), &nucleus_bytes, Mode::Data)?;
-    put(&Symbols::path_beside(&path, Owner::Guest), &guest_bytes, Mode::Executable)?;
+    put(&Symbols::path_beside(&path, Owner::Guest), &confined_guest, Mode::Executable)?;
     Ok(BuiltImage { symbols: Symbols::beside(&path), image: path, report: image.report })
 }
 

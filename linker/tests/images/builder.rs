@@ -15,6 +15,8 @@ pub(crate) struct Elf {
     /// Program headers without contents: type, flags, bytes in memory.
     pub(crate) other_headers: Vec<(elf::ProgramType, elf::ProgramFlags, u64)>,
     pub(crate) symbols: Vec<Symbol>,
+    /// Of the segments in the file; Linux wants whole pages.
+    pub(crate) alignment: u64,
 }
 
 /// A loadable segment that is one section.
@@ -90,8 +92,11 @@ impl Elf {
         let note_headers = usize::from(!self.note.is_empty());
         let headers = self.segments.len() + self.other_headers.len() + note_headers;
         writer.reserve_program_headers(u32::try_from(headers).unwrap());
-        let offsets: Vec<_> =
-            self.segments.iter().map(|segment| writer.reserve(segment.bytes.len() as u64, 16)).collect();
+        let offsets: Vec<_> = self
+            .segments
+            .iter()
+            .map(|segment| writer.reserve(segment.bytes.len() as u64, self.alignment))
+            .collect();
         let note_offset = writer.reserve(self.note.len() as u64, 4);
         for _ in &self.symbols {
             writer.reserve_symbol_index(Some(section_indices[0]));
@@ -194,9 +199,10 @@ fn bare_header(kind: elf::ProgramType, flags: elf::ProgramFlags, memory_bytes: u
 }
 
 fn section_header(segment: &Segment, name: u32, offset: u64) -> SectionHeader {
+    let is_note = segment.section.starts_with(".note");
     SectionHeader {
         sh_name: name,
-        sh_type: elf::SHT_PROGBITS,
+        sh_type: if is_note { elf::SHT_NOTE } else { elf::SHT_PROGBITS },
         sh_flags: segment.section_flags,
         sh_addr: segment.address,
         sh_offset: offset,

@@ -5,6 +5,7 @@ mod accepted;
 mod builder;
 mod code;
 mod committed;
+mod confined;
 mod mutations;
 mod refused;
 mod samples;

@@ -1,8 +1,9 @@
 //! A nucleus and a guest that link, as small as they can be; the bad files are these with one thing wrong.
 
+use abi::hosted::Filter;
 use abi::image::{ImageTable, MAGIC};
 use abi::layout::{GUEST_IMAGE, NUCLEUS};
-use abi::note::{NAME, TYPE_GUEST, TYPE_NUCLEUS};
+use abi::note::{NAME, TYPE_FILTER, TYPE_GUEST, TYPE_NUCLEUS};
 use object::elf;
 
 use crate::builder::{Elf, Segment, Symbol};
@@ -23,6 +24,9 @@ pub(crate) const GATE: u64 = ENTRY + 10;
 pub(crate) const MAIN: u64 = ENTRY + 13;
 pub(crate) const GUEST_RODATA: u64 = GUEST_IMAGE.0 + PAGE;
 pub(crate) const GUEST_DATA: u64 = GUEST_IMAGE.0 + 2 * PAGE;
+
+/// Bytes of a filter note before the room.
+pub(crate) const FILTER_NOTE_HEADER: usize = 12 + NAME.len();
 
 /// `call main; mov $0, %eax; syscall; ret; main: xor %eax, %eax; ret`.
 const GUEST_TEXT: [u8; 16] = [0xe8, 8, 0, 0, 0, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xc3, 0x31, 0xc0, 0xc3];
@@ -49,6 +53,7 @@ pub(crate) fn nucleus_with_header(header: &[u8]) -> Elf {
         ],
         note: nucleus_note(abi::VERSION, &nucleus_addresses()),
         other_headers: vec![(elf::PT_GNU_STACK, elf::PF_R.with(elf::PF_W), 0)],
+        alignment: 16,
         symbols: vec![
             Symbol { name: "pvh_start", address: PVH_ENTRY, length: 4 },
             Symbol { name: "multiboot_start", address: MULTIBOOT_ENTRY, length: 2 },
@@ -77,6 +82,7 @@ pub(crate) fn guest_with_main(code: &[u8]) -> Elf {
         ],
         note: guest_note(abi::VERSION, [ENTRY, GATE]),
         other_headers: Vec::new(),
+        alignment: 16,
         symbols: vec![
             Symbol { name: "_start", address: ENTRY, length: 10 },
             Symbol { name: "_ZN15metaos_services4gate17h0123456789abcdefE", address: GATE, length: 3 },
@@ -88,6 +94,27 @@ pub(crate) fn guest_with_main(code: &[u8]) -> Elf {
             Symbol { name: "_ZN12metaos_libos4TEXT17h0123456789abcdefE", address: GUEST_RODATA, length: 8 },
         ],
     }
+}
+
+/// Returns a guest that has room for a filter: the note takes the place of its constants.
+pub(crate) fn guest_with_room() -> Elf {
+    guest_with_filter_note(&filter_note(abi::VERSION, size_of::<Filter>()))
+}
+
+/// Returns a guest whose constants are these notes.
+pub(crate) fn guest_with_filter_note(notes: &[u8]) -> Elf {
+    let mut guest = guest();
+    guest.segments[1] = Segment { section: ".note.room", ..Segment::read_only(GUEST_RODATA, notes) };
+    guest
+}
+
+/// A note with room for a filter: as many bytes as said, the first of which are the version.
+pub(crate) fn filter_note(version: u32, length: usize) -> Vec<u8> {
+    let mut note = [8, u32::try_from(length).unwrap(), TYPE_FILTER].map(u32::to_le_bytes).concat();
+    note.extend_from_slice(NAME);
+    note.extend_from_slice(&version.to_le_bytes());
+    note.resize(FILTER_NOTE_HEADER + length, 0);
+    note
 }
 
 /// The addresses in a nucleus's note, in its order.

@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(notes::notes());
     cases.extend(code::instructions());
     cases.extend(notes::nuclei());
+    cases.extend(notes::filters());
     cases
 }
 

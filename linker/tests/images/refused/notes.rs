@@ -1,7 +1,9 @@
 //! What a file says of itself and does not hold.
 
 use super::{Case, bad_guest, bad_nucleus, changed, patched};
-use crate::samples::{self, guest, nucleus, nucleus_with_header};
+use crate::builder::Segment;
+use crate::samples::{self, filter_note, guest, guest_with_filter_note, nucleus, nucleus_with_header};
+use abi::hosted::Filter;
 
 /// Notes that are missing or wrong, and addresses in them that are.
 pub(super) fn notes() -> Vec<Case> {
@@ -70,6 +72,59 @@ pub(super) fn notes() -> Vec<Case> {
             "gate-elsewhere.elf",
             with_note(samples::guest_note(abi::VERSION, [samples::ENTRY, samples::GATE + 1])),
             "gate 0x60000000000b is not a syscall instruction; let the note name that instruction",
+        ),
+    ]
+}
+
+/// Rooms for a filter that cannot be used.
+pub(super) fn filters() -> Vec<Case> {
+    const ROOM: usize = size_of::<Filter>();
+
+    let with_room = |notes: &[u8]| guest_with_filter_note(notes);
+    let good = filter_note(abi::VERSION, ROOM);
+    let mut beyond = with_room(&good);
+    beyond.segments[1].bytes.truncate(ROOM);
+    let mut writable = with_room(&good);
+    let room = Segment { section: ".note.room", ..Segment::data(samples::GUEST_DATA, &good, 0) };
+    writable.segments[1].section = ".rodata";
+    writable.segments[2] = room;
+    let mut twice = with_room(&[good.clone(), good.clone()].concat());
+    twice.segments[2].address += 0x1000;
+    vec![
+        bad_guest(
+            "filter-cut.elf",
+            with_room(&filter_note(abi::VERSION, ROOM - 8)).build(),
+            "filter note: is cut off; the file is damaged, build it again",
+        ),
+        bad_guest(
+            "filter-empty.elf",
+            with_room(&filter_note(abi::VERSION, 4)[..20]).build(),
+            "notes: Invalid ELF note descsz; the file is damaged, build it again",
+        ),
+        bad_guest(
+            "filter-beyond-section.elf",
+            beyond.build(),
+            "notes: Invalid ELF note descsz; the file is damaged, build it again",
+        ),
+        bad_guest(
+            "filter-other-version.elf",
+            with_room(&filter_note(77, ROOM)).build(),
+            "has contract version 77, the linker has 1; build both from the same sources",
+        ),
+        bad_guest(
+            "filter-not-loaded.elf",
+            changed(guest(), |elf| elf.note.extend_from_slice(&good)),
+            "room for the filter of Linux system calls is not in a loaded segment; check its linker script",
+        ),
+        bad_guest(
+            "filter-writable.elf",
+            writable.build(),
+            "room for the filter of Linux system calls can be written by the guest; check its linker script",
+        ),
+        bad_guest(
+            "filter-twice.elf",
+            twice.build(),
+            "room for the filter of Linux system calls is there twice; check its linker script",
         ),
     ]
 }

@@ -139,5 +139,6 @@ fn read(path: &Path) -> Result<Vec<u8>, LinuxError> {
 
 /// Puts a file in place whole.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), LinuxError> {
-    crate::builder::put_whole(path, bytes, Mode::Data).map_err(|cause| LinuxError::File { path: path.to_owned(), cause })
+    crate::builder::put_whole(path, bytes, Mode::Data)
+        .map_err(|cause| LinuxError::File { path: path.to_owned(), cause })
 }

@@ -6,7 +6,7 @@
 use abi::layout::{LOAD_DIRECT, LOAD_GRUB};
 use abi::{Access, PAGE_SIZE};
 use libfuzzer_sys::fuzz_target;
-use linker::{GuestPolicy, Image, Input, Options, Report, SegmentReport, inspect, link};
+use linker::{GuestPolicy, Image, Input, Options, Report, SegmentReport, confine, inspect, link};
 
 const GOOD_NUCLEUS: Input<'_> =
     Input { name: "good-nucleus.elf", bytes: include_bytes!("../../../data/good-nucleus.elf") };
@@ -23,6 +23,10 @@ fuzz_target!(|bytes: &[u8]| {
     let as_guest = link(&GOOD_NUCLEUS, &input, &direct);
     let unchecked = link(&GOOD_NUCLEUS, &input, &test_guest);
     assert!(as_guest.is_err() || unchecked.is_ok(), "fewer checks let more pass");
+    match confine(&input) {
+        Ok(file) => assert_eq!(file.len(), bytes.len(), "the filter has its room"),
+        Err(_) => assert!(unchecked.is_err(), "what is linked can be confined"),
+    }
     let images = [as_guest, unchecked, link(&input, &GOOD_GUEST, &direct)];
     for (image, load_address) in images.iter().zip([LOAD_DIRECT, LOAD_GRUB, LOAD_DIRECT]) {
         match image {
