@@ -19,6 +19,8 @@ pub enum Room {
     Nucleus,
     /// What crosses between rooms.
     Abi,
+    /// The machine of a guest that runs as a Linux process.
+    Hosted,
     /// Memory and I/O services.
     Services,
     /// The library OS.
@@ -39,9 +41,10 @@ pub enum Room {
 
 impl Room {
     /// All rooms, in the order of a report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Nucleus,
         Self::Abi,
+        Self::Hosted,
         Self::Services,
         Self::Libos,
         Self::Entry,
@@ -56,6 +59,7 @@ impl Room {
         match name {
             "metaos_nucleus" => Self::Nucleus,
             "metaos_abi" => Self::Abi,
+            "metaos_hosted" => Self::Hosted,
             "metaos_services" => Self::Services,
             "metaos_libos" => Self::Libos,
             "metaos_entry" | "__rustc" => Self::Entry,
@@ -76,6 +80,7 @@ impl fmt::Display for Room {
         f.pad(match self {
             Self::Nucleus => "nucleus",
             Self::Abi => "abi",
+            Self::Hosted => "hosted",
             Self::Services => "services",
             Self::Libos => "libos",
             Self::Entry => "entry",

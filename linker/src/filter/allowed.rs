@@ -31,9 +31,9 @@ const SET_OFFLOADS: i32 = 0x4004_54d0;
 
 /// The calls. Without conditions: any arguments.
 pub(super) const CALLS: &[(Sysno, &[Argument])] = &[
-    (Sysno::read, &[OneOf(0, &[INPUT, CONTROL, NETWORK])]),
+    (Sysno::read, &[OneOf(0, &[INPUT, CONTROL, WAKE])]),
     (Sysno::readv, &[OneOf(0, &[NETWORK])]),
-    (Sysno::recvmsg, &[OneOf(0, &[NETWORK])]),
+    (Sysno::recvfrom, &[OneOf(0, &[NETWORK])]),
     (Sysno::recvmmsg, &[OneOf(0, &[NETWORK])]),
     (Sysno::write, &[OneOf(0, &[OUTPUT, ERROR, CONTROL, WAKE])]),
     (Sysno::writev, &[OneOf(0, &[NETWORK])]),

@@ -82,10 +82,10 @@ fn is_allowed(number: u32, arguments: &[u64; 6]) -> bool {
     let descriptor = first & 0xffff_ffff;
     let is_data = |protection: u64| protection <= 3;
     match number {
-        READ => [0, 3, 4].contains(&descriptor),
+        READ => [0, 3, 5].contains(&descriptor),
         WRITE => [1, 2, 3, 5].contains(&descriptor),
-        // readv, writev, sendmsg, recvmsg, recvmmsg, sendmmsg
-        19 | 20 | 46 | 47 | 299 | 307 => descriptor == 4,
+        // readv, writev, recvfrom, sendmsg, recvmmsg, sendmmsg
+        19 | 20 | 45 | 46 | 299 | 307 => descriptor == 4,
         // MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE
         MMAP => is_data(third) && fourth == 0x10_4022 && fifth & 0xffff_ffff == 0xffff_ffff,
         MPROTECT => is_data(third),
@@ -230,7 +230,11 @@ fn the_filter_is_short() {
     assert!(program.len() <= MAX_FILTER);
     for (call, _) in CALLS {
         let number = u32::try_from(call.id()).unwrap();
-        let first = if number == WRITE { 1 } else { 4 };
+        let first = match number {
+            READ => 3,
+            WRITE => 1,
+            _ => 4,
+        };
         let arguments = [first, 0x4004_54d0, 3, 0x10_4022, u64::MAX, 0];
         let (outcome, steps) = run(&program, &Data::from_gate(number, arguments));
         println!("{:<14} {steps} instructions", call.name());

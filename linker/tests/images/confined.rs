@@ -96,7 +96,7 @@ fn linux_lets_a_confined_guest_do_what_is_allowed() {
     // Whether it comes to something is another question: there is no descriptor 4, and nothing at address 0.
     let page = 0x7200_0000_0000;
     let allowed = [
-        (READ, [4, 0, 0, 0, 0]),
+        (READ, [5, 0, 0, 0, 0]),
         (WRITE, [1, 0, 0, 0, 0]),
         (MMAP, [page, 0x1000, 3, 0x10_4022, u64::MAX]),
         (MPROTECT, [GUEST_RODATA, 0x1000, 1, 0, 0]),
@@ -117,7 +117,7 @@ fn linux_stops_a_confined_guest_at_everything_else() {
         (PTRACE, [0; 5]),
         (PRCTL, [0; 5]),
         (SECCOMP, [0; 5]),
-        (READ, [5, 0, 0, 0, 0]),
+        (READ, [4, 0, 0, 0, 0]),
         (WRITE, [0, 0, 0, 0, 0]),
         (MMAP, [page, 0x1000, 7, 0x10_4022, u64::MAX]),
         (MMAP, [page, 0x1000, 3, 0x10_4022, 4]),

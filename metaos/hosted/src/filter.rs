@@ -28,14 +28,23 @@ static NOTE: Note = Note {
 
 const UNLINKED: Instruction = Instruction { code: 0, jump_true: 0, jump_false: 0, operand: 0 };
 
+/// Why the process is not confined.
+pub(crate) enum FilterError {
+    /// The linker has not written the filter.
+    Unlinked,
+    /// The host refuses it.
+    Refused(Errno),
+}
+
 /// Takes from the process what no guest needs. From here on, any other call ends the guest with a report.
-pub(crate) fn install() -> Result<(), Errno> {
+pub(crate) fn install() -> Result<(), FilterError> {
     // SAFETY: the static is there; the linker has changed it in the file, which the compiler must not know.
-    let filter = unsafe { ptr::read_volatile(&raw const NOTE.filter) };
-    linux::renounce_privileges()?;
-    let length = (filter.length as usize).min(MAX_FILTER);
+    let length = unsafe { ptr::read_volatile(&raw const NOTE.filter.length) };
     if length == 0 {
-        return Ok(());
+        return Err(FilterError::Unlinked);
     }
-    linux::install_filter(&filter.instructions[..length])
+    // The kernel alone reads the instructions.
+    let instructions = &NOTE.filter.instructions[..(length as usize).min(MAX_FILTER)];
+    let outcome = linux::renounce_privileges().and_then(|()| linux::install_filter(instructions));
+    outcome.map_err(FilterError::Refused)
 }

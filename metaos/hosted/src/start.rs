@@ -1,5 +1,6 @@
 //! From the first instruction of the process to the guest's `main`.
 
+use crate::filter::FilterError;
 use crate::linux::{self, Errno};
 use crate::options::{Network, Options, OptionsError};
 use crate::process::Process;
@@ -17,6 +18,8 @@ enum StartError {
     Memory(Errno),
     /// A descriptor is not what the options say.
     Network(Errno),
+    /// The linker has not seen the file.
+    Unlinked,
     /// The host refuses something that every Linux since 5.9 grants.
     Host(Errno),
 }
@@ -63,7 +66,10 @@ fn prepare(process: Process) -> Result<(), StartError> {
         device::begin(&options).map_err(StartError::Network)?;
     }
     clock::correct();
-    filter::install().map_err(StartError::Host)
+    filter::install().map_err(|error| match error {
+        FilterError::Unlinked => StartError::Unlinked,
+        FilterError::Refused(error) => StartError::Host(error),
+    })
 }
 
 /// Closes what the guest has not been given.
@@ -91,13 +97,14 @@ impl StartError {
             Self::Network(_) => {
                 "descriptor 4 is no network of the kind that METAOS names; let `cargo metaos run` start the program"
             }
+            Self::Unlinked => "the file has no filter of system calls; link it with `cargo metaos build`",
             Self::Host(_) => "the host's kernel is too old or forbids seccomp; Linux 5.9 or later is needed",
         }
     }
 
     const fn number(&self) -> i32 {
         match self {
-            Self::Options(_) => 0,
+            Self::Options(_) | Self::Unlinked => 0,
             Self::Memory(error) | Self::Network(error) | Self::Host(error) => error.0,
         }
     }

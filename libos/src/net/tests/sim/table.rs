@@ -84,7 +84,11 @@ fn one_busy_connection_reaches_a_gigabit_over_ten_milliseconds() {
     };
     let (start, whole) = (time(16 << 20), time(64 << 20));
     let megabits = |bytes: u64, micros: u64| 8 * bytes / micros;
-    println!("64 MiB: {} Mbit/s, the last 48: {}", megabits(64 << 20, whole), megabits(48 << 20, whole - start));
+    println!(
+        "64 MiB: {} Mbit/s, the last 48: {}",
+        megabits(64 << 20, whole),
+        megabits(48 << 20, whole - start)
+    );
     assert!(megabits(64 << 20, whole) >= 800);
     assert!(megabits(48 << 20, whole - start) >= 900);
 }
