@@ -19,6 +19,11 @@ pub const NETWORK_OPTION: &[u8] = b"metaos.network=";
 pub const MEMORY_OPTION: &[u8] = b"metaos.memory=";
 /// Start of the word with the largest payload of a frame, in bytes, if it is not the usual one of Ethernet.
 pub const MTU_OPTION: &[u8] = b"metaos.mtu=";
+/// Start of the word with the seed of a run that repeats bit for bit: time and chance are made up, and packets come in
+/// lockstep ([`network::LOCKSTEP`]) or not at all.
+pub const SEED_OPTION: &[u8] = b"metaos.seed=";
+/// What the wall clock of such a run shows at its start, in nanoseconds since 1970: 2000-01-01T00:00:00Z.
+pub const SEEDED_WALL_NS: u64 = 946_684_800_000_000_000;
 /// Memory of a guest that is told nothing else, in bytes.
 pub const DEFAULT_MEMORY: u64 = 256 << 20;
 
@@ -53,6 +58,15 @@ pub mod network {
     /// Like [`PACKETS`]; whoever is at the other end takes neither large frames nor such that lack their checksum. The
     /// header is there and says nothing.
     pub const PLAIN_PACKETS: &[u8] = b"plain-packets";
+
+    /// A socket that keeps messages apart, of a run that repeats bit for bit. The guest sends frames as over
+    /// [`PLAIN_PACKETS`] while its time stands still. When it has nothing more to do it sends a message of
+    /// [`TIME`] bytes, little-endian: when it wants to be woken, in nanoseconds since its start (all ones: never). The
+    /// answer says what time it is then, not later than that, and may carry a header and a frame behind it that come in at
+    /// that time.
+    pub const LOCKSTEP: &[u8] = b"lockstep";
+    /// Bytes of a time.
+    pub const TIME: usize = 8;
 
     /// Bytes of a virtio network header (virtio 1.2, 5.1.6.1).
     pub const HEADER: usize = 12;

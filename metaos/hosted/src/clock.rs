@@ -3,10 +3,13 @@
 //! Two readings far enough apart give the counter's rate, so no time is spent on measuring: the first is taken when the
 //! process starts, the second when it is ready, and later ones make the rate better, each after twice the time. Time never
 //! goes back: what has passed stays, only the rate changes.
+//!
+//! In a run that repeats bit for bit the counter is not read: time stands still until this machine moves it.
 
 use crate::linux::{self, Clock, TimeSpec};
 use crate::pages::info;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use abi::hosted::SEEDED_WALL_NS;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// The rate is not asked for again before so much time has passed since the last, at first.
@@ -20,8 +23,17 @@ static COUNTER_START: AtomicU64 = AtomicU64::new(0);
 /// When the rate is measured again, in nanoseconds since the start.
 static NEXT_NS: AtomicU64 = AtomicU64::new(0);
 
+/// Time is made up.
+static IS_SIMULATED: AtomicBool = AtomicBool::new(false);
+
 /// Makes now nanosecond 0.
-pub(crate) fn begin() {
+pub(crate) fn begin(is_simulated: bool) {
+    IS_SIMULATED.store(is_simulated, Relaxed);
+    if is_simulated {
+        // A counter that weighs nothing is no clock.
+        info().wall_ns.store(SEEDED_WALL_NS, Relaxed);
+        return;
+    }
     let (counter, host) = read_both();
     COUNTER_START.store(counter, Relaxed);
     HOST_START_NS.store(host, Relaxed);
@@ -29,13 +41,35 @@ pub(crate) fn begin() {
     info().wall_ns.store(nanoseconds(linux::time(Clock::RealTime)), Relaxed);
 }
 
+/// Tells whether time is made up.
+pub(crate) fn is_simulated() -> bool {
+    IS_SIMULATED.load(Relaxed)
+}
+
 /// Returns the time since the start, as the guest reads it.
 pub(crate) fn now_ns() -> u64 {
     info().nanoseconds(counter())
 }
 
+/// Lets time pass up to `now_ns` in a run where it is made up; it does not go back.
+pub(crate) fn move_to(now_ns: u64) {
+    if IS_SIMULATED.load(Relaxed) {
+        info().ns_base.fetch_max(now_ns, Relaxed);
+    }
+}
+
+/// Lets a moment pass in a run where time is made up, so that who waits for it in a loop does not wait for ever.
+pub(crate) fn tick() {
+    const MOMENT_NS: u64 = 1000;
+
+    move_to(now_ns() + MOMENT_NS);
+}
+
 /// Measures the rate anew, if it is time.
 pub(crate) fn correct() {
+    if IS_SIMULATED.load(Relaxed) {
+        return;
+    }
     let now = now_ns();
     if now < NEXT_NS.load(Relaxed) {
         return;

@@ -4,6 +4,7 @@
 //! what comes in is put into the guest's buffers when it sleeps or attends to the device. Driver and device are one
 //! thread, so nothing changes under either's hands.
 
+mod lockstep;
 mod packets;
 mod queue;
 mod single;
@@ -11,7 +12,7 @@ mod stream;
 
 use crate::linux::{self, Errno, READABLE, WRITABLE};
 use crate::options::{Network, Options};
-use crate::pages;
+use crate::{chance, clock, pages};
 use abi::DeviceRequest;
 use abi::hosted::descriptor;
 use abi::info::FIRST_DEVICE_EVENT;
@@ -81,12 +82,14 @@ enum Progress {
 
 /// Makes the device that `options` name out of the network's descriptor.
 pub(crate) fn begin(options: &Options) -> Result<(), Errno> {
-    linux::make_non_blocking(descriptor::NETWORK)?;
+    if options.network != Network::Lockstep {
+        linux::make_non_blocking(descriptor::NETWORK)?;
+    }
     if options.network == Network::Tap {
         linux::set_tap_header(descriptor::NETWORK, abi::hosted::network::HEADER as i32)?;
     }
     let mut card = CARD.lock();
-    linux::random(&mut card.mac);
+    chance::fill(&mut card.mac);
     // An address of one host, given out locally (IEEE 802, 8.4).
     card.mac[0] = card.mac[0] & !1 | 2;
     card.mtu = options.mtu;
@@ -116,7 +119,10 @@ pub(crate) fn request(request: DeviceRequest, now_ns: u64) -> u64 {
         }
         DeviceRequest::Notify(queue) if usize::from(queue) == TRANSMIT => card.transmit(),
         DeviceRequest::Notify(_) => card.take_up(),
-        DeviceRequest::Attend => card.attend(now_ns),
+        DeviceRequest::Attend => {
+            clock::tick();
+            card.attend(now_ns);
+        }
         DeviceRequest::Configuration(offset) => return u64::from(card.configuration(usize::from(offset))),
     }
     0
@@ -130,6 +136,22 @@ pub(crate) fn wanted() -> i16 {
     }
     let lacks_buffers = card.queues[RECEIVE].asks_for_notification();
     (if lacks_buffers { 0 } else { READABLE }) | (if card.is_blocked { WRITABLE } else { 0 })
+}
+
+/// Tells whether the run goes in lockstep with what is at the other end.
+pub(crate) fn is_lockstep() -> bool {
+    let card = CARD.lock();
+    card.network == Network::Lockstep && !card.is_dead
+}
+
+/// Says until when the guest would sleep, and lets it be told what happens before.
+pub(crate) fn step(deadline_ns: u64) {
+    let mut card = CARD.lock();
+    match lockstep::step(deadline_ns, &mut card.queues[RECEIVE]) {
+        Some(now_ns) => clock::move_to(now_ns),
+        None => card.is_dead = true,
+    }
+    pages::count_event(FIRST_DEVICE_EVENT);
 }
 
 /// Moves frames, since the host says that it can, and counts the device's event.
@@ -162,7 +184,7 @@ impl Card {
     fn offered(&self) -> u64 {
         let of_network = match self.network {
             Network::Tap | Network::Packets => feature::OFFLOADS,
-            Network::None | Network::Stream | Network::PlainPackets => 0,
+            Network::None | Network::Stream | Network::PlainPackets | Network::Lockstep => 0,
         };
         let mtu = if self.mtu.is_some() { feature::MTU } else { 0 };
         feature::VERSION_1 | feature::EVENT_INDEX | feature::MAC | mtu | of_network
@@ -222,7 +244,7 @@ impl Card {
         }
         let progress = match self.network {
             Network::Stream => stream::send(&mut self.queues[TRANSMIT], &mut self.staging),
-            Network::Tap => single::send(&mut self.queues[TRANSMIT]),
+            Network::Tap | Network::Lockstep => single::send(&mut self.queues[TRANSMIT]),
             Network::None | Network::Packets | Network::PlainPackets => {
                 packets::send(&mut self.queues[TRANSMIT])
             }
@@ -243,6 +265,8 @@ impl Card {
         let progress = match self.network {
             Network::Stream => stream::receive(queue, &mut self.staging),
             Network::PlainPackets => packets::receive(queue),
+            // Comes when the guest sleeps.
+            Network::Lockstep => Progress::Done,
             Network::None | Network::Tap | Network::Packets => single::receive(queue, merges),
         };
         self.is_readable = false;

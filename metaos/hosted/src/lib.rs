@@ -21,6 +21,7 @@
     reason = "the kernel's words are numbers, addresses, lengths and errors in turn, and this runs on 64 bits only"
 )]
 
+mod chance;
 mod clock;
 mod console;
 mod device;

@@ -1,6 +1,6 @@
 //! The machine, as the services know it.
 
-use crate::{clock, console, device, linux, memory, pages, report, signals, switch, wait};
+use crate::{chance, clock, console, device, memory, pages, report, signals, switch, wait};
 use abi::control::CrashKind;
 use abi::{Access, BootInfo, BusAddr, DeviceRequest, Error, InfoPage, Machine, VirtAddr};
 
@@ -71,7 +71,7 @@ impl Machine for Hosted {
     }
 
     fn random(&self, seed: &mut [u8; 32]) -> bool {
-        linux::random(seed)
+        chance::fill(seed)
     }
 
     fn crash(&self, kind: CrashKind, text: &str) -> ! {

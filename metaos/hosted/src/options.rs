@@ -3,7 +3,7 @@
 use crate::process::Process;
 use abi::cmdline::{Words, quote};
 use abi::hosted::{
-    CONTROL_OPTION, DEFAULT_MEMORY, MEMORY_OPTION, MTU_OPTION, NETWORK_OPTION, OPTIONS, network,
+    CONTROL_OPTION, DEFAULT_MEMORY, MEMORY_OPTION, MTU_OPTION, NETWORK_OPTION, OPTIONS, SEED_OPTION, network,
 };
 
 /// What is at the other end of the network's descriptor; see [`network`].
@@ -14,6 +14,7 @@ pub(crate) enum Network {
     Tap,
     Packets,
     PlainPackets,
+    Lockstep,
 }
 
 /// What the machine is told.
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<u16>,
     /// Memory that the guest may have, in bytes.
     pub(crate) memory: u64,
+    /// The run repeats bit for bit.
+    pub(crate) seed: Option<u64>,
 }
 
 /// Why the options make no machine.
@@ -39,8 +42,13 @@ pub(crate) enum OptionsError {
 impl Options {
     /// Reads the words.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, OptionsError> {
-        let mut options =
-            Self { has_control: false, network: Network::None, mtu: None, memory: DEFAULT_MEMORY };
+        let mut options = Self {
+            has_control: false,
+            network: Network::None,
+            mtu: None,
+            memory: DEFAULT_MEMORY,
+            seed: None,
+        };
         for word in Words::new(line).map(abi::cmdline::Word::raw) {
             if word == CONTROL_OPTION {
                 options.has_control = true;
@@ -48,6 +56,8 @@ impl Options {
                 options.network = Network::named(name).ok_or(OptionsError::BadWord)?;
             } else if let Some(bytes) = word.strip_prefix(MEMORY_OPTION) {
                 options.memory = number(bytes).ok_or(OptionsError::BadWord)?;
+            } else if let Some(bytes) = word.strip_prefix(SEED_OPTION) {
+                options.seed = Some(number(bytes).ok_or(OptionsError::BadWord)?);
             } else if let Some(bytes) = word.strip_prefix(MTU_OPTION) {
                 options.mtu =
                     Some(number(bytes).and_then(|mtu| mtu.try_into().ok()).ok_or(OptionsError::BadWord)?);
@@ -64,6 +74,7 @@ impl Network {
             network::TAP => Some(Self::Tap),
             network::PACKETS => Some(Self::Packets),
             network::PLAIN_PACKETS => Some(Self::PlainPackets),
+            network::LOCKSTEP => Some(Self::Lockstep),
             _ => None,
         }
     }
@@ -121,11 +132,22 @@ mod tests {
     #[test]
     fn the_words_of_the_machine_are_read_and_others_left_to_the_guest() {
         let line =
-            b"net.ip=10.0.0.2/24 metaos.control=fd3 metaos.network=tap metaos.memory=1048576 metaos.mtu=9000";
-        let options = Options { has_control: true, network: Network::Tap, mtu: Some(9000), memory: 1 << 20 };
+            b"net.ip=10.0.0.2/24 metaos.control=fd3 metaos.network=tap metaos.memory=1048576 metaos.mtu=9000 metaos.seed=7";
+        let options = Options {
+            has_control: true,
+            network: Network::Tap,
+            mtu: Some(9000),
+            memory: 1 << 20,
+            seed: Some(7),
+        };
         assert_eq!(Options::parse(line), Ok(options));
-        let nothing =
-            Options { has_control: false, network: Network::None, mtu: None, memory: DEFAULT_MEMORY };
+        let nothing = Options {
+            has_control: false,
+            network: Network::None,
+            mtu: None,
+            memory: DEFAULT_MEMORY,
+            seed: None,
+        };
         assert_eq!(Options::parse(b"net.ip=10.0.0.2/24"), Ok(nothing));
     }
 

@@ -4,7 +4,7 @@ use crate::filter::FilterError;
 use crate::linux::{self, Errno};
 use crate::options::{Network, Options, OptionsError};
 use crate::process::Process;
-use crate::{clock, device, filter, memory, options, pages, report, signals};
+use crate::{chance, clock, device, filter, memory, options, pages, report, signals};
 use abi::hosted::descriptor;
 use abi::layout::{LINUX_PROGRAM, LOWEST, MAIN_STACK, MAIN_STACK_SIZE};
 
@@ -53,7 +53,8 @@ fn prepare(process: Process) -> Result<(), StartError> {
     linux::unmap(LOWEST.0, LINUX_PROGRAM.0 - LOWEST.0)?;
     close_others(&options).map_err(StartError::Host)?;
     pages::map_info()?;
-    clock::begin();
+    clock::begin(options.seed.is_some());
+    chance::begin(options.seed);
     pages::map_boot(options.memory, has_network, |room| {
         options::write_command_line(process, room).map_err(StartError::Options)
     })?;

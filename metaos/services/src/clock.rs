@@ -24,12 +24,24 @@ pub fn wall_ns() -> Option<u64> {
     Some(at_boot.saturating_add(info.nanoseconds(time_stamp())))
 }
 
+/// Tells whether time is made up: then nothing else that differs from run to run may be looked at.
+#[must_use]
+pub fn is_simulated() -> bool {
+    machine::info().tsc_multiplier.load(Ordering::Relaxed) == 0
+}
+
 /// Reads the time-stamp counter. Not ordered against neighbouring instructions (SDM 2B, RDTSC); that error is some
 /// tens of nanoseconds.
 #[must_use]
 pub(crate) fn time_stamp() -> u64 {
     // SAFETY: every x86-64 CPU has RDTSC, and CR4.TSD, which would forbid it to ring 3, is never set.
     unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Returns a number that is hard to guess, but not hard enough to be counted as random: nothing where time is made up.
+#[must_use]
+pub(crate) fn jitter() -> u64 {
+    if is_simulated() { 0 } else { time_stamp() }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Pool {
     /// Mixes the time in.
     pub(super) fn absorb_time(&mut self) {
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&clock::time_stamp().to_le_bytes());
+        seed[..8].copy_from_slice(&clock::jitter().to_le_bytes());
         seed[8..16].copy_from_slice(&clock::now_ns().to_le_bytes());
         seed[16..24].copy_from_slice(&clock::wall_ns().unwrap_or(0).to_le_bytes());
         self.absorb(&seed);
