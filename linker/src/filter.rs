@@ -34,6 +34,12 @@ pub fn filter_of_gate(gate: u64) -> Vec<u64> {
     program::compile(gate)
 }
 
+/// Tells whether guests that run as Linux processes may make the call of this number, with some arguments at least.
+#[must_use]
+pub fn allows(number: u32) -> bool {
+    allowed::CALLS.iter().any(|(call, _)| u32::try_from(call.id()) == Ok(number))
+}
+
 /// The room that a guest has for its filter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room<'a> {

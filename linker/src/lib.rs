@@ -28,7 +28,7 @@ mod table;
 mod write;
 
 pub use error::{LinkError, Refusal, Role, Site};
-pub use filter::{Confinement, filter_of_gate};
+pub use filter::{Confinement, allows, filter_of_gate};
 pub use report::{Report, RoomSize, SegmentReport};
 pub use room::{Room, room_of_symbol};
 

@@ -109,6 +109,27 @@ fn a_stack_is_walked_by_unwind_tables_and_named_by_lines() {
 }
 
 #[test]
+fn a_system_call_is_named_with_its_number_and_what_is_wrong_with_it() {
+    let program = Program::new();
+    let cases = [
+        ("after_gate", 257, "Linux call `openat` (257), which a guest may not make"),
+        ("after_gate", 9, "Linux call `mmap` (9), with arguments that a guest may not pass"),
+        ("after_gate", 0x4000_0002, "x32 call `open` (0x40000002), which a guest may not make"),
+        ("after_syscall", 41, "`syscall` outside the gate, in text page of entry (function "),
+        ("after_syscall", 41, "): Linux call `socket` (41)"),
+        ("after_interrupt", 5, "software interrupt `int $0x80`, in text page of entry (function "),
+        ("after_interrupt", 5, "): Linux call `open` of 32 bits (5)"),
+    ];
+    for (place, number, expected) in cases {
+        let mut crash = fault(program.address(place), &[]);
+        crash.kind = Some(CrashKind::ForeignSyscall);
+        crash.registers.rax = number;
+        let headline = program.explain(crash).headline;
+        assert!(headline.contains(expected), "{headline}");
+    }
+}
+
+#[test]
 fn a_call_of_null_is_walked_from_its_caller() {
     let program = Program::new();
     let mut crash = nested(&program);

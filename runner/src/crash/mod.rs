@@ -6,6 +6,7 @@
 mod instruction;
 mod place;
 mod symbols;
+mod system_call;
 mod unwind;
 mod words;
 

@@ -10,6 +10,7 @@ use abi::upcall::VECTOR_SYSCALL;
 use super::instruction::{self, Crime};
 use super::place::Place;
 use super::symbols::Programs;
+use super::system_call;
 use crate::control::CrashRecord;
 
 /// Bits of a page fault's error code (SDM 3A 4.7).
@@ -48,9 +49,7 @@ pub(super) fn headline(crash: &CrashRecord, programs: &Programs) -> String {
         Some(CrashKind::BadContext) => {
             with_text("return from an upcall with registers ring 3 must not have", text)
         }
-        Some(CrashKind::ForeignSyscall) => {
-            format!("`syscall` outside the gate, in {}", Place::of(crash.registers.rip, programs))
-        }
+        Some(CrashKind::ForeignSyscall) => system_call::headline(crash, programs),
         None => with_text("a crash of a kind this runner does not know; is it as new as the image?", text),
     }
 }

@@ -1,6 +1,7 @@
 # A guest that never runs: functions whose stack frames the test lays out by hand, to be walked and named.
 
     .globl start, outer, middle, inner, after_outer, after_middle, after_inner
+    .globl metaos_gate_syscall, after_gate, after_syscall, after_interrupt
     .globl privileged, expression, interrupted, handler, endless, constant
 
     .text
@@ -102,6 +103,27 @@ endless:
     ud2
     .cfi_endproc
     .size endless, . - endless
+
+# The gate of a guest, and ways around it.
+    .type machine_call, @function
+machine_call:
+    .cfi_startproc
+metaos_gate_syscall:
+    syscall
+after_gate:
+    ret
+    .cfi_endproc
+
+    .type other_calls, @function
+other_calls:
+    .cfi_startproc
+    syscall
+after_syscall:
+    int $0x80
+after_interrupt:
+    ret
+    .cfi_endproc
+    .size other_calls, . - other_calls
 
     .section .rodata
     .balign 4096

@@ -64,7 +64,11 @@ fn the_words_of_the_guest_count() {
         (CrashKind::StackOverflow, "", "stack overflow"),
         (CrashKind::OutOfMemory, "", "out of memory; give the machine more with -m"),
         (CrashKind::NucleusPanic, "no memory map", "the nucleus cannot go on: no memory map"),
-        (CrashKind::ForeignSyscall, "", "`syscall` outside the gate, in the null page"),
+        (
+            CrashKind::ForeignSyscall,
+            "",
+            "`syscall` outside the gate, in the null page: Linux call `read` (0)",
+        ),
     ];
     for (kind, text, expected) in cases {
         assert_eq!(words(&crash(kind, text)), expected);
