@@ -236,6 +236,15 @@ pub(crate) fn is_mapped(page: u64) -> bool {
     call(number::MINCORE, [page, 1, address(&raw mut resident), 0, 0, 0]).is_ok()
 }
 
+/// Tells whether the guest may read a page.
+pub(crate) fn is_readable(page: u64) -> bool {
+    const MASK_BYTES: u64 = 8;
+
+    let no_time = TimeSpec::default();
+    // Waits for nothing and for no time, while the signals that are named there are held: the kernel looks.
+    call(number::PPOLL, [0, 0, address(&raw const no_time), page, MASK_BYTES, 0]).is_ok()
+}
+
 /// Reads into `buffer` and returns how many bytes came; 0: the end.
 pub(crate) fn read(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     let arguments = [file(descriptor), address(buffer.as_mut_ptr()), buffer.len() as u64, 0, 0, 0];

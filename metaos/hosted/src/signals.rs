@@ -10,7 +10,7 @@ use abi::hosted::descriptor;
 use abi::info::EVENT_STOP;
 use abi::layout::{GUEST_IMAGE, GUEST_IMAGE_END, LOWEST, USER_END};
 use abi::upcall::{Registers, UpcallKind, VECTOR_SYSCALL};
-use abi::{Error, VirtAddr};
+use abi::{Error, PAGE_SIZE, VirtAddr};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -36,6 +36,10 @@ const EVEN_IN_HANDLER: u64 = 0x4000_0000;
 const HELD: u64 = bit(signal::ALARM) | bit(signal::INTERRUPT) | bit(signal::TERMINATE);
 /// `SIG_IGN`.
 const IGNORE: u64 = 1;
+/// `SEGV_ACCERR`: the page is mapped, with other rights.
+const ACCESS_DENIED: i32 = 2;
+/// Bit of a page fault's error code: the page was there (SDM 3A 4.7).
+const PROTECTION: u64 = 1;
 /// A frame holds the extended state, which may take 11 KiB.
 const STACK_BYTES: u64 = 64 << 10;
 /// MXCSR bits that every CPU with SSE2 has (SDM 1, 10.2.3).
@@ -53,10 +57,18 @@ static STACK_TOP: AtomicU64 = AtomicU64::new(0);
 static CONTEXT: AtomicU64 = AtomicU64::new(0);
 static IS_STOP_REQUESTED: AtomicBool = AtomicBool::new(false);
 
+/// What the kernel says of a signal: the start of `siginfo_t`.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Information {
+    _signal_and_error: [i32; 2],
+    code: i32,
+}
+
 /// What the kernel lays on the signal stack: `struct ucontext` of x86-64.
 #[derive(Debug)]
 #[repr(C)]
-struct Context {
+pub(crate) struct Context {
     flags: u64,
     link: u64,
     stack: [u64; 3],
@@ -78,6 +90,7 @@ mod place {
 pub(crate) fn begin() -> Result<(), Errno> {
     let stack = linux::map_anywhere(STACK_BYTES)?;
     linux::set_signal_stack(stack, STACK_BYTES)?;
+    let handler = linux::number_of(switch::handle as *const c_void);
     let set = |signal, handler: u64, flags| {
         let restorer = linux::number_of(switch::restore as *const c_void);
         linux::set_action(signal, &SignalAction { handler, flags, restorer, mask: HELD })
@@ -85,11 +98,10 @@ pub(crate) fn begin() -> Result<(), Errno> {
     for fault in
         [signal::SEGMENT, signal::BUS, signal::ILLEGAL, signal::ARITHMETIC, signal::TRAP, signal::SYSTEM_CALL]
     {
-        set(fault, linux::number_of(on_fault as *const c_void), FLAGS | EVEN_IN_HANDLER)?;
+        set(fault, handler, FLAGS | EVEN_IN_HANDLER)?;
     }
-    set(signal::ALARM, linux::number_of(on_alarm as *const c_void), FLAGS)?;
-    for request in [signal::INTERRUPT, signal::TERMINATE] {
-        set(request, linux::number_of(on_stop as *const c_void), FLAGS)?;
+    for other in [signal::ALARM, signal::INTERRUPT, signal::TERMINATE] {
+        set(other, handler, FLAGS)?;
     }
     set(signal::PIPE, IGNORE, 0)
 }
@@ -145,10 +157,24 @@ pub(crate) fn return_from_upcall() -> ! {
 /// In the FXSAVE image, the last 48 bytes say how the kernel has saved the extended state.
 const KERNELS_WORDS: usize = (512 - 48) / 8;
 
-extern "C" fn on_fault(signal: i32, _information: *const c_void, context: *mut Context) {
-    // SAFETY: the kernel's frame, on the signal stack; it stays until it is returned from.
-    let context = unsafe { &mut *context };
+/// Handles every signal; [`switch::handle`] comes here.
+pub(crate) extern "C" fn on_signal(signal: i32, information: *const Information, context: *mut Context) {
+    // SAFETY: the kernel's, on the signal stack; they stay until the handler is returned from.
+    let (information, context) = unsafe { (&*information, &mut *context) };
+    match signal {
+        signal::ALARM => on_alarm(context),
+        signal::INTERRUPT | signal::TERMINATE => on_stop(),
+        _ => on_fault(signal, information, context),
+    }
+}
+
+fn on_fault(signal: i32, information: &Information, context: &mut Context) -> ! {
     if signal != signal::SYSTEM_CALL {
+        if signal == signal::SEGMENT && information.code == ACCESS_DENIED {
+            let page = context.registers[place::ADDRESS] & !(PAGE_SIZE as u64 - 1);
+            // The kernel maps pages when they are first touched, so the CPU may have found one missing. A guard is.
+            context.registers[place::ERROR_CODE] |= if linux::is_readable(page) { PROTECTION } else { 0 };
+        }
         deliver(UpcallKind::Fault, context);
     }
     context.registers[place::VECTOR] = VECTOR_SYSCALL;
@@ -161,9 +187,7 @@ extern "C" fn on_fault(signal: i32, _information: *const c_void, context: *mut C
     deliver(UpcallKind::ForeignSyscall, context)
 }
 
-extern "C" fn on_alarm(_signal: i32, _information: *const c_void, context: *mut Context) {
-    // SAFETY: as in `on_fault`.
-    let context = unsafe { &mut *context };
+fn on_alarm(context: &mut Context) {
     let is_program = context.load().rip < GUEST_IMAGE.0;
     if is_program && ENTRY.load(Relaxed) != 0 {
         deliver(UpcallKind::Tick, context);
@@ -171,7 +195,7 @@ extern "C" fn on_alarm(_signal: i32, _information: *const c_void, context: *mut 
     pages::block().pending.store(1, Relaxed);
 }
 
-extern "C" fn on_stop(_signal: i32, _information: *const c_void, _context: *mut Context) {
+fn on_stop() {
     if IS_STOP_REQUESTED.swap(true, Relaxed) {
         report::exit(STATUS_STOPPED);
     }

@@ -8,6 +8,29 @@ use crate::linux::RT_SIGRETURN;
 use abi::upcall::Registers;
 use core::arch::{asm, naked_asm};
 
+/// Handles every signal: as the kernel enters a handler, but without the alignment check, which the kernel leaves as it
+/// was, and under which compiled code faults.
+///
+/// # Safety
+///
+/// For the kernel alone, as a signal handler.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn handle() {
+    naked_asm!(
+        ".cfi_startproc",
+        "pushfq",
+        ".cfi_adjust_cfa_offset 8",
+        "btr qword ptr [rsp], {alignment_check}",
+        "popfq",
+        ".cfi_adjust_cfa_offset -8",
+        "jmp {handler}",
+        ".cfi_endproc",
+        // Bit of the flags (SDM 1, 3.4.3).
+        alignment_check = const 18,
+        handler = sym crate::signals::on_signal,
+    )
+}
+
 /// Where a signal handler returns to: the call that ends it, made at the gate.
 ///
 /// # Safety

@@ -98,6 +98,8 @@ fn page_fault(crash: &CrashRecord, programs: &Programs) -> String {
     }
     let action = action(code);
     let is_user = code & USER != 0;
+    // Linux maps a process's image when it is touched, so that the CPU may find pages of it missing.
+    let is_absent = code & PROTECTION == 0 && !matches!(place, Place::Image { .. });
     match place {
         Place::Null if code & FETCH != 0 => format!("null pointer called (jump to {address:#x})"),
         Place::Null => format!("null pointer {action} at {address:#x}"),
@@ -106,7 +108,7 @@ fn page_fault(crash: &CrashRecord, programs: &Programs) -> String {
         _ if is_user && place.is_nucleus() => {
             format!("{action} {} the nucleus at {address:#x}", preposition(code))
         }
-        _ if code & PROTECTION == 0 => {
+        _ if is_absent => {
             format!("{action} {} address that is not mapped: {address:#x}, in {place}", preposition(code))
         }
         _ if code & FETCH != 0 => format!("jump to page that is not executable: {address:#x}, in {place}"),
@@ -181,7 +183,7 @@ fn exception_name(vector: u32) -> &'static str {
         0 => "division error",
         1 => "debug exception",
         2 => "non-maskable interrupt",
-        3 => "breakpoint",
+        3 => "breakpoint `int3`",
         4 => "overflow",
         5 => "bound range exceeded",
         6 => "undefined instruction",
