@@ -31,6 +31,20 @@ pub struct CommandLine {
     arguments: Vec<String>,
 }
 
+/// What a process is given in place of a command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ProcessWords {
+    /// What stands before `--` on a command line, without the program's environment.
+    pub(crate) options: String,
+    /// The program's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The program's arguments; the first is its name.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Start of a word with a variable of the program's environment.
+const VARIABLE: &str = "env.";
+
 impl CommandLine {
     /// Starts an empty line.
     #[must_use]
@@ -54,7 +68,7 @@ impl CommandLine {
     /// Adds a variable of the program's environment.
     #[must_use]
     pub fn environment(self, name: &str, value: &str) -> Self {
-        self.option(&format!("env.{name}"), value)
+        self.option(&format!("{VARIABLE}{name}"), value)
     }
 
     /// Adds an argument of the program; the first is its name.
@@ -69,6 +83,29 @@ impl CommandLine {
     pub(crate) fn preceded_by(mut self, other: Self) -> Self {
         self.options.splice(0..0, other.options);
         self
+    }
+
+    /// Tells whether the option `name` stands on the line.
+    pub(crate) fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|word| word.split_once('=').is_some_and(|(key, _)| key == name))
+    }
+
+    /// Returns the line as a process takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommandLine::render`]: a process is not given more than a machine.
+    pub(crate) fn split(&self) -> Result<ProcessWords, CommandLineError> {
+        self.render()?;
+        let is_variable = |word: &&String| word.starts_with(VARIABLE);
+        let (variables, options): (Vec<&String>, Vec<&String>) = self.options.iter().partition(is_variable);
+        let variables = variables.into_iter().filter_map(|word| word[VARIABLE.len()..].split_once('='));
+        let options = Self { options: options.into_iter().cloned().collect(), arguments: Vec::new() };
+        Ok(ProcessWords {
+            options: options.render()?,
+            environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            arguments: self.arguments.clone(),
+        })
     }
 
     /// Returns the words that stand on the line, unquoted, with the separator where there are arguments.
@@ -156,6 +193,22 @@ mod tests {
         let line = CommandLine::new().argument("--").render().unwrap();
         let separators = abi::cmdline::Words::new(line.as_bytes()).filter(|word| word.is_separator()).count();
         assert_eq!(separators, 1);
+    }
+
+    #[test]
+    fn a_process_is_given_what_stands_on_the_line_by_its_own_ways() {
+        let line = CommandLine::new()
+            .option("net.ip", "10.0.2.15/24")
+            .environment("A", "b=c \"d\"")
+            .option("net.dns", "two words")
+            .argument("hello")
+            .argument("two words");
+        let words = line.split().unwrap();
+        assert_eq!(words.options, "net.ip=10.0.2.15/24 \"net.dns=two words\"");
+        assert_eq!(words.environment, [("A".to_owned(), "b=c \"d\"".to_owned())]);
+        assert_eq!(words.arguments, ["hello", "two words"]);
+        assert!(line.has_option("net.ip") && !line.has_option("net"));
+        assert_eq!(CommandLine::new().argument("\0").split(), Err(CommandLineError::ZeroByte));
     }
 
     #[test]

@@ -33,6 +33,12 @@ pub enum Need {
     Tests,
     /// What the benchmark uses.
     Bench,
+    /// What carries the packets of a guest that runs as a process.
+    Passt,
+    /// The profiler.
+    Perf,
+    /// The debugger.
+    Gdb,
 }
 
 /// Whether the package manager may be called.
@@ -131,6 +137,9 @@ impl Need {
             Self::Qemu => &[qemu::PROGRAM],
             Self::Iso => &["grub-mkrescue", "xorriso", "mformat"],
             Self::Bench => &["wrk", "ip", "cc"],
+            Self::Passt => &["passt"],
+            Self::Perf => &["perf"],
+            Self::Gdb => &["gdb"],
             Self::Tests => &["curl", "wrk", "ip", "g++", UEFI],
         };
         programs.iter().copied().filter(|program| !is_there(program)).collect()
@@ -154,6 +163,10 @@ impl Need {
             (Self::Bench, System::Dnf) => &["wrk", "iproute", "gcc", "glibc-static"],
             (Self::Bench, System::Pacman) => &["wrk", "iproute2", "gcc"],
             (Self::Bench, System::Apk) => &["wrk", "iproute2", "gcc", "musl-dev"],
+            (Self::Perf, System::Apt(_)) => &["linux-perf"],
+            (Self::Perf, _) => &["perf"],
+            (Self::Passt, _) => &["passt"],
+            (Self::Gdb, _) => &["gdb"],
             (Self::Tests, System::Apt(_)) => &["curl", "wrk", "iproute2", "g++", "ovmf"],
             (Self::Tests, System::Dnf) => &["curl", "wrk", "iproute", "gcc-c++", "edk2-ovmf"],
             (Self::Tests, System::Pacman) => &["curl", "wrk", "iproute2", "gcc", "edk2-ovmf"],

@@ -1,8 +1,8 @@
-//! The host tool: builds images, starts them in QEMU, watches them and says what happened to them.
+//! The host tool: builds images, starts them in QEMU or as Linux processes, watches them and says what happened to them.
 //!
 //! It is a library as well as the program `cargo metaos`, so that behaviour tests start machines by the same code
-//! as users do. The way of a run: [`workspace`] finds the program, [`builder`] builds and links it, [`qemu`] and
-//! [`kvm`] find something to run it on, [`machine`] starts it and reads its [`control`] channel, [`crash`]
+//! as users do. The way of a run: [`workspace`] finds the program, [`builder`] builds and links it, [`place`] finds
+//! something to run it on ([`kvm`], [`hosted`], [`qemu`]), [`machine`] starts it and reads its [`control`] channel, [`crash`]
 //! explains how it died. It leans on the linker for the image format and on `abi` for the channel.
 
 pub mod bench;
@@ -11,11 +11,14 @@ pub mod cli;
 pub mod command_line;
 pub mod control;
 pub mod crash;
+mod forwarder;
+pub mod hosted;
 pub mod install;
 pub mod iso;
 pub mod kvm;
 pub mod machine;
 pub mod network;
+pub mod place;
 pub mod qemu;
 pub mod signal;
 pub mod workspace;
@@ -27,4 +30,4 @@ pub use machine::{
     Accelerator, Console, Firmware, Image, Machine, MachineConfig, MachineError, MachineKind, Outcome,
     Transport,
 };
-pub use network::{Forward, Network, Protocol, UserNetwork};
+pub use network::{Backend, Forward, Network, Protocol, UserNetwork};

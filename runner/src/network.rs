@@ -11,10 +11,13 @@ pub enum Network {
     /// No network card.
     #[default]
     None,
-    /// QEMU's own network stack: needs no rights, reaches what the host reaches.
+    /// A network stack on this host, for which nobody needs rights: QEMU's own, which reaches what the host reaches, or
+    /// for a guest that runs as a process a [`Backend`].
     User(UserNetwork),
     /// A tap interface that exists already.
     Tap(String),
+    /// A link to another guest that runs as a process and names the same path, at which the first of them listens.
+    Peer(PathBuf),
     /// A unix socket on which somebody listens; frames go over it with a 4-byte big-endian length before each.
     Stream(PathBuf),
 }
@@ -28,10 +31,30 @@ pub struct UserNetwork {
     pub address: Option<Address>,
     /// The gateway the guest was told, if any.
     pub gateway: Option<Ipv4Addr>,
+    /// Who carries the packets of a guest that runs as a process.
+    pub backend: Backend,
+}
+
+/// Who carries the packets of a guest that runs as a process, on a user network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// passt where it works, else the forwarder.
+    #[default]
+    Auto,
+    /// passt, which reaches what the host reaches.
+    Passt,
+    /// This program itself, which forwards published ports and nothing else.
+    Forwarder,
+}
+
+impl Network {
+    fn user(backend: Backend) -> Self {
+        Self::User(UserNetwork { backend, ..UserNetwork::default() })
+    }
 }
 
 impl UserNetwork {
-    /// Checks that QEMU can play this network.
+    /// Checks that this network can be played.
     ///
     /// # Errors
     ///
@@ -159,7 +182,9 @@ pub enum NetworkError {
     #[error("`{0}` is not an IPv4 address with its prefix; write for example 10.0.2.15/24")]
     BadAddress(String),
     /// A network does not read as one.
-    #[error("`{0}` is not a network; choose user, none or tap=INTERFACE")]
+    #[error(
+        "`{0}` is not a network; choose user, user=passt, user=forwarder, none, tap=INTERFACE or peer=PATH"
+    )]
     BadNetwork(String),
     /// A gateway that the guest cannot reach.
     #[error("{gateway} is no other host of the network of {address}; choose a --gateway that lies in it")]
@@ -205,6 +230,9 @@ impl FromStr for Network {
         match text.split_once('=') {
             None if text == "user" => Ok(Self::User(UserNetwork::default())),
             None if text == "none" => Ok(Self::None),
+            Some(("user", "passt")) => Ok(Self::user(Backend::Passt)),
+            Some(("user", "forwarder")) => Ok(Self::user(Backend::Forwarder)),
+            Some(("peer", path)) if !path.is_empty() => Ok(Self::Peer(path.into())),
             Some(("tap", interface)) if is_interface_name(interface) => Ok(Self::Tap(interface.to_owned())),
             _ => Err(NetworkError::BadNetwork(text.to_owned())),
         }
@@ -296,7 +324,9 @@ mod tests {
     fn networks_and_addresses_are_read() {
         assert_eq!("tap=tap0".parse(), Ok(Network::Tap("tap0".to_owned())));
         assert_eq!("none".parse(), Ok(Network::None));
-        for text in ["tap=", "tap=a,script=x", "bridge", "tap=averyveryverylongname"] {
+        assert_eq!("peer=/tmp/link".parse(), Ok(Network::Peer("/tmp/link".into())));
+        assert_eq!("user=passt".parse(), Ok(Network::user(Backend::Passt)));
+        for text in ["tap=", "peer=", "user=slirp", "tap=a,script=x", "bridge", "tap=averyveryverylongname"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
         let address: Address = "10.1.2.3/20".parse().unwrap();

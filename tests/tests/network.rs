@@ -44,7 +44,7 @@ fn curl_gets_a_page_at_a_fixed_address() {
     config.network = Network::User(UserNetwork {
         address: Some("10.7.3.9/24".parse().expect("it is an address")),
         gateway: Some(Ipv4Addr::new(10, 7, 3, 1)),
-        forwards: Vec::new(),
+        ..UserNetwork::default()
     });
     let server = Server::publish(config);
     assert!(curl(&[&server.url("/")]).contains("Hello"));

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use crate::kvm::Choice;
 use crate::machine::{Firmware, MachineKind};
+use crate::place::Choice;
 
 /// Machine to run on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,12 +39,14 @@ pub(super) enum TransportWord {
 /// What executes the machine's instructions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum AcceleratorWord {
-    /// KVM where it works, else TCG
+    /// KVM where it works, else hosted, else TCG
     Auto,
-    /// The CPU itself
+    /// The CPU itself, in QEMU
     Kvm,
     /// QEMU's translator
     Tcg,
+    /// The CPU itself: the guest is a Linux process, without QEMU and without rights
+    Hosted,
 }
 
 impl From<MachineWord> for MachineKind {
@@ -82,6 +84,7 @@ impl From<AcceleratorWord> for Choice {
             AcceleratorWord::Auto => Self::Auto,
             AcceleratorWord::Kvm => Self::Kvm,
             AcceleratorWord::Tcg => Self::Tcg,
+            AcceleratorWord::Hosted => Self::Hosted,
         }
     }
 }

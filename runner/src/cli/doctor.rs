@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use super::Outcome;
 use crate::install::{Need, Plan, System};
 use crate::workspace::Workspace;
-use crate::{kvm, qemu};
+use crate::{hosted, kvm, qemu};
 
 /// How much something matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +27,19 @@ struct Finding {
 
 /// Looks at everything and prints it.
 pub(super) fn execute() -> Outcome {
-    let findings =
-        [home(), c_linker(), qemu_itself(), kvm_usable(), disc_tools(), test_tools(), bench_tools(), tap()];
+    let findings = [
+        home(),
+        c_linker(),
+        qemu_itself(),
+        kvm_usable(),
+        process(),
+        passt(),
+        tracers(),
+        disc_tools(),
+        test_tools(),
+        bench_tools(),
+        tap(),
+    ];
     for finding in &findings {
         print(finding);
     }
@@ -77,8 +88,35 @@ fn qemu_itself() -> Finding {
 
 fn kvm_usable() -> Finding {
     let usable = || "runs compiled code in ring 0".to_owned();
-    let result = kvm::probe().map(|()| usable()).map_err(|refusal| format!("{refusal}; machines run on TCG"));
+    let result = kvm::probe()
+        .map(|()| usable())
+        .map_err(|refusal| format!("{refusal}; guests run as processes, machines on TCG"));
     Finding { weight: Weight::Useful, subject: "KVM", result }
+}
+
+fn process() -> Finding {
+    let usable = || "a guest can run as a Linux process".to_owned();
+    let result =
+        hosted::probe().map(|()| usable()).map_err(|refusal| format!("{refusal}; guests run in QEMU"));
+    Finding { weight: Weight::Useful, subject: "hosted", result }
+}
+
+fn passt() -> Finding {
+    let without = "a hosted guest's published ports are forwarded all the same, but it reaches nothing else";
+    let result = hosted::find_passt()
+        .map(|path| path.display().to_string())
+        .ok_or_else(|| format!("not installed; {without}\n{}", advice(Need::Passt)));
+    Finding { weight: Weight::Useful, subject: "passt", result }
+}
+
+fn tracers() -> Finding {
+    let missing: Vec<Need> =
+        [Need::Perf, Need::Gdb].into_iter().filter(|need| !need.missing().is_empty()).collect();
+    let result = match missing.as_slice() {
+        [] => Ok("everything is there".to_owned()),
+        missing => Err(missing.iter().map(|need| advice(*need)).collect::<Vec<_>>().join("\n")),
+    };
+    Finding { weight: Weight::Useful, subject: "perf, gdb", result }
 }
 
 fn disc_tools() -> Finding {

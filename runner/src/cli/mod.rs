@@ -11,6 +11,7 @@ mod inspect;
 mod run;
 mod settings;
 mod test;
+mod tool;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -46,6 +47,10 @@ enum Command {
     Doctor,
     /// Measures our guest beside a stock Linux guest
     Bench(bench::Bench),
+    /// Runs a program as a Linux process under perf, with its symbols
+    Perf(tool::Tool),
+    /// Runs a program as a Linux process under gdb, with its symbols
+    Gdb(tool::Tool),
     /// Gets what the tests need and runs them
     Test(test::Test),
 }
@@ -59,6 +64,8 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Command::Inspect(inspect) => inspect.execute(),
         Command::Doctor => doctor::execute(),
         Command::Bench(bench) => bench.execute(),
+        Command::Perf(tool) => tool.execute(tool::Program::Perf),
+        Command::Gdb(tool) => tool.execute(tool::Program::Gdb),
         Command::Test(test) => test.execute(),
     };
     let status = outcome.unwrap_or_else(|error| {

@@ -15,9 +15,9 @@ use crate::builder::{BuildRequest, build_app};
 use crate::crash::Symbols;
 use crate::install::{self, Need, Permission};
 use crate::iso;
-use crate::kvm;
-use crate::machine::{Console, DEFAULT_MEMORY_MIB, Image, Machine, MachineConfig, MachineError, arguments};
+use crate::machine::{Accelerator, Console, DEFAULT_MEMORY_MIB, Image, Machine, MachineConfig, MachineError};
 use crate::network::{Forward, Network, UserNetwork};
+use crate::place::{self, Place, ThisHost, Wishes};
 use crate::signal;
 use crate::workspace::find_program;
 
@@ -33,19 +33,20 @@ pub(super) struct Run {
     /// Memory, in MiB or with a unit: 64, 64M, 1G
     #[arg(short = 'm', long = "memory", value_name = "MEM", value_parser = parse_memory, default_value_t = DEFAULT_MEMORY_MIB)]
     memory: u64,
-    /// Machine to run on
-    #[arg(long, default_value = "q35")]
-    machine: MachineWord,
+    /// Machine to run on; q35, unless said otherwise
+    #[arg(long)]
+    machine: Option<MachineWord>,
     /// Firmware to boot with; qboot for images, seabios for discs, unless said otherwise
     #[arg(long)]
     firmware: Option<FirmwareWord>,
-    /// How virtio devices are attached
-    #[arg(long, default_value = "pci")]
-    transport: TransportWord,
+    /// How virtio devices are attached; pci, unless said otherwise
+    #[arg(long)]
+    transport: Option<TransportWord>,
     /// What executes the machine's instructions
     #[arg(long, default_value = "auto")]
     accel: AcceleratorWord,
-    /// Network: user (no rights needed), tap=INTERFACE, or none
+    /// Network: user (no rights needed), tap=INTERFACE, peer=PATH (another hosted guest), or none; for a hosted guest,
+    /// user=passt and user=forwarder say who carries its packets
     #[arg(long, value_name = "NET", default_value = "user")]
     net: Network,
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub(super) struct Run {
     /// Waits for a debugger before the first instruction, and prints how to attach it
     #[arg(long)]
     gdb: bool,
-    /// Installs QEMU through the system's package manager if it is missing
+    /// Installs QEMU, where it is needed, through the system's package manager if it is missing
     #[arg(long)]
     install: bool,
     /// Says what is done
@@ -73,17 +74,22 @@ struct Ready {
 
 impl Run {
     pub(super) fn execute(self) -> Outcome {
-        let permission = if self.install { Permission::Granted } else { Permission::IfRoot };
-        install::ensure(&[Need::Qemu], permission)?;
         let ready = self.prepare()?;
-        let config = self.config(&ready)?;
-        if self.verbose {
-            let words: Vec<String> =
-                arguments(&config)?.iter().map(|word| word.display().to_string()).collect();
-            eprintln!("metaos: {} {}", crate::qemu::PROGRAM, words.join(" "));
+        let place = place::choose(self.accel.into(), self.wishes(&ready), &ThisHost)?;
+        if place.accelerator != Accelerator::Hosted {
+            let permission = if self.install { Permission::Granted } else { Permission::IfRoot };
+            install::ensure(&[Need::Qemu], permission)?;
+        }
+        let config = self.config(&ready, place.accelerator)?;
+        // Who named the place knows.
+        if self.verbose || matches!(self.accel, AcceleratorWord::Auto) {
+            eprintln!("metaos: {}", where_and_why(&place, &config.network));
         }
         let machine = Machine::start(&config)?;
         signal::steer(machine.handle())?;
+        if self.verbose {
+            eprintln!("metaos: {}", machine.command());
+        }
         announce(&machine, &config);
         conclude(machine.wait(Duration::MAX))
     }
@@ -102,23 +108,43 @@ impl Run {
         Ok(Ready { image: Image::Kernel(built.image), name, symbols: built.symbols })
     }
 
-    fn config(&self, ready: &Ready) -> Result<MachineConfig, Box<dyn std::error::Error>> {
-        let (accelerator, refusal) = kvm::choose(self.accel.into())?;
-        if let Some(refusal) = refusal {
-            eprintln!("metaos: runs on TCG: {refusal}");
+    /// Returns what was asked for that not every place has.
+    fn wishes(&self, ready: &Ready) -> Wishes {
+        let image = match &ready.image {
+            Image::Cdrom(_) => Some("a disc"),
+            Image::Kernel(path) => place::wish_of_image(path),
+        };
+        let options = [
+            (self.machine.is_some(), "--machine"),
+            (self.firmware.is_some(), "--firmware"),
+            (self.transport.is_some(), "--transport"),
+            (self.gdb, "--gdb (`cargo metaos gdb` needs none)"),
+            (!self.extra_arguments.is_empty(), "--qemu-arg"),
+        ];
+        let option = options.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name);
+        Wishes {
+            machine: option.or(image),
+            process: matches!(self.net, Network::Peer(_)).then_some("--net peer"),
         }
+    }
+
+    fn config(
+        &self,
+        ready: &Ready,
+        accelerator: Accelerator,
+    ) -> Result<MachineConfig, Box<dyn std::error::Error>> {
         let defaults = MachineConfig::new(ready.image.clone());
         let command_line = match ready.image {
             Image::Cdrom(_) if self.settings.is_empty() => defaults.command_line.clone(),
             _ => self.settings.command_line(&ready.name),
         };
         Ok(MachineConfig {
-            kind: self.machine.into(),
+            kind: self.machine.map_or(defaults.kind, Into::into),
             firmware: self.firmware.map_or(defaults.firmware, Into::into),
-            transport: self.transport.into(),
+            transport: self.transport.map_or(defaults.transport, Into::into),
             accelerator,
             memory_mib: self.memory,
-            network: self.network()?,
+            network: network(&self.net, &self.publish, &self.settings)?,
             command_line,
             console: Console::Terminal,
             symbols: ready.symbols.clone(),
@@ -127,17 +153,23 @@ impl Run {
             ..defaults
         })
     }
+}
 
-    fn network(&self) -> Result<Network, &'static str> {
-        match &self.net {
-            Network::User(_) => Ok(Network::User(UserNetwork {
-                forwards: self.publish.clone(),
-                address: self.settings.address,
-                gateway: self.settings.gateway,
-            })),
-            other if self.publish.is_empty() => Ok(other.clone()),
-            _ => Err("-p publishes ports of the user network; leave it out, or choose --net user"),
-        }
+/// Returns the network that was asked for, with its published ports.
+pub(super) fn network(
+    net: &Network,
+    publish: &[Forward],
+    settings: &Settings,
+) -> Result<Network, &'static str> {
+    match net {
+        Network::User(user) => Ok(Network::User(UserNetwork {
+            forwards: publish.to_vec(),
+            address: settings.address,
+            gateway: settings.gateway,
+            backend: user.backend,
+        })),
+        other if publish.is_empty() => Ok(other.clone()),
+        _ => Err("-p publishes ports of the user network; leave it out, or choose --net user"),
     }
 }
 
@@ -150,6 +182,18 @@ fn existing(path: &Path) -> io::Result<Ready> {
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Tells where a guest runs and why, in one line.
+fn where_and_why(place: &Place, network: &Network) -> String {
+    let Place { accelerator, reason } = place;
+    match accelerator {
+        Accelerator::Kvm => format!("runs in QEMU on KVM: {reason}"),
+        Accelerator::Tcg => format!("runs in QEMU on TCG: {reason}"),
+        Accelerator::Hosted => {
+            format!("runs as a Linux process ({}): {reason}", crate::hosted::describe_network(network))
+        }
+    }
 }
 
 fn announce(machine: &Machine, config: &MachineConfig) {
@@ -187,15 +231,15 @@ fn conclude(result: Result<crate::machine::Outcome, MachineError>) -> Outcome {
         }
         Err(MachineError::Killed) => Ok(STATUS_INTERRUPTED),
         // The console has been shown already.
-        Err(MachineError::Silent { status, errors, .. }) => {
-            Err(Box::new(MachineError::Silent { status, errors, console: String::new() }))
+        Err(MachineError::Silent { accelerator, status, errors, .. }) => {
+            Err(Box::new(MachineError::Silent { accelerator, status, errors, console: String::new() }))
         }
         Err(error) => Err(Box::new(error)),
     }
 }
 
 /// Reads an amount of memory and returns it in MiB.
-fn parse_memory(text: &str) -> Result<u64, String> {
+pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     let (digits, factor) = match text.char_indices().last() {
         Some((at, 'M' | 'm')) => (&text[..at], 1),
         Some((at, 'G' | 'g')) => (&text[..at], 1024),

@@ -13,8 +13,6 @@ use std::time::Duration;
 use rustix::io::Errno;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
-use crate::machine::Accelerator;
-
 /// How long the probe may take; a real KVM needs a millisecond or two.
 const LIMIT: Duration = Duration::from_secs(1);
 /// How often, and how long apart, a probe that hangs is interrupted.
@@ -46,34 +44,6 @@ pub enum KvmRefusal {
     /// The probe did not come to an end.
     #[error("/dev/kvm did not run a dozen instructions within {} s", LIMIT.as_secs())]
     TooSlow,
-}
-
-/// What the user wants executed by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Choice {
-    /// KVM where it works, else TCG.
-    #[default]
-    Auto,
-    /// KVM or nothing.
-    Kvm,
-    /// TCG.
-    Tcg,
-}
-
-/// Returns what to run on, and why that is not KVM when the user left it open.
-///
-/// # Errors
-///
-/// KVM was asked for and cannot be used.
-pub fn choose(choice: Choice) -> Result<(Accelerator, Option<KvmRefusal>), KvmRefusal> {
-    match choice {
-        Choice::Tcg => Ok((Accelerator::Tcg, None)),
-        Choice::Kvm => probe().map(|()| (Accelerator::Kvm, None)),
-        Choice::Auto => Ok(match probe() {
-            Ok(()) => (Accelerator::Kvm, None),
-            Err(refusal) => (Accelerator::Tcg, Some(refusal)),
-        }),
-    }
 }
 
 /// Runs a few instructions on KVM.
@@ -145,10 +115,5 @@ mod tests {
         assert_eq!(refusal_to_open(2), KvmRefusal::Missing);
         assert_eq!(refusal_to_open(13), KvmRefusal::Denied);
         assert!(matches!(refusal_to_open(12), KvmRefusal::Failed { operation: "be opened", .. }));
-    }
-
-    #[test]
-    fn tcg_is_never_probed_for() {
-        assert_eq!(choose(Choice::Tcg), Ok((Accelerator::Tcg, None)));
     }
 }

@@ -68,6 +68,11 @@ pub enum ConfigError {
     /// Less memory than QEMU's firmware runs with.
     #[error("a machine needs at least 2 MiB of memory; give more with -m")]
     NoMemory,
+    /// A link between processes.
+    #[error(
+        "--net peer joins guests that run as processes; choose --accel hosted, or --net tap for a machine"
+    )]
+    NoPeer,
     /// The network has settings that do not fit together.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -118,6 +123,7 @@ fn check(config: &MachineConfig) -> Result<(), ConfigError> {
         _ if config.memory_mib < LEAST_MEMORY_MIB => Err(ConfigError::NoMemory),
         _ => match &config.network {
             Network::User(user) => Ok(user.check()?),
+            Network::Peer(_) => Err(ConfigError::NoPeer),
             Network::None | Network::Tap(_) | Network::Stream(_) => Ok(()),
         },
     }
@@ -126,7 +132,8 @@ fn check(config: &MachineConfig) -> Result<(), ConfigError> {
 fn push_machine(list: &mut Arguments, config: &MachineConfig) -> Result<(), ConfigError> {
     list.push("-M", machine(config));
     let (accelerator, cpu) = match config.accelerator {
-        Accelerator::Tcg => ("tcg", "max"),
+        // Who asks for the words of a machine that is none is shown those of the one that runs everywhere.
+        Accelerator::Tcg | Accelerator::Hosted => ("tcg", "max"),
         // Not every KVM can set that register, and the guest does not read it.
         Accelerator::Kvm => ("kvm", "host,-arch-capabilities"),
     };
@@ -236,7 +243,8 @@ pub(crate) fn tap_hardware_address(interface: &str) -> String {
 
 fn push_backend(list: &mut Arguments, network: &Network) {
     match network {
-        Network::None => {}
+        // A peer has been refused.
+        Network::None | Network::Peer(_) => {}
         Network::User(user) => list.push("-netdev", user_backend(user)),
         Network::Tap(interface) => {
             list.push("-netdev", format!("tap,id=net0,ifname={interface},script=no,downscript=no,vhost=off"));

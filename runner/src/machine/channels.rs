@@ -1,9 +1,11 @@
-//! The threads that carry a machine's bytes: console out, console in, control channel, QEMU's own complaints.
+//! The threads that carry a machine's bytes: console out, console in, control channel, the process's own
+//! complaints.
 //!
-//! Each reads until the other side closes, which QEMU does by ending: so nothing that the machine sent before its
+//! Each reads until the other side closes, which the process does by ending: so nothing that the machine sent before its
 //! end is lost. What matters to the waiting side arrives as [`Event`]s.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
@@ -23,7 +25,7 @@ const PIECE: usize = 16 << 10;
 pub(super) enum Event {
     /// A record came over the control channel.
     Record(Record),
-    /// A channel was closed, which only QEMU's end does.
+    /// A channel was closed, which only the end of the process does.
     Closed,
     /// Nobody reads this process's standard output any more.
     ConsoleLost,
@@ -31,7 +33,7 @@ pub(super) enum Event {
 
 /// Reads the console into `capture` and, for a terminal, to standard output.
 pub(super) fn read_console(
-    mut stream: PipeReader,
+    mut stream: File,
     console: Console,
     capture: Arc<Capture>,
     events: Sender<Event>,
@@ -51,11 +53,7 @@ pub(super) fn read_console(
 }
 
 /// Reads records from the control channel. That the machine takes input goes to `ready`, how it ended to `events`.
-pub(super) fn read_control(
-    mut stream: PipeReader,
-    events: Sender<Event>,
-    ready: Sender<()>,
-) -> JoinHandle<()> {
+pub(super) fn read_control(mut stream: File, events: Sender<Event>, ready: Sender<()>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut parser = Parser::new();
         for_each_piece(&mut stream, |bytes| {
@@ -73,7 +71,7 @@ pub(super) fn read_control(
     })
 }
 
-/// Reads what QEMU itself complains about.
+/// Reads what the process itself complains about.
 pub(super) fn read_errors(mut stream: impl Read + Send + 'static, capture: Arc<Capture>) -> JoinHandle<()> {
     thread::spawn(move || {
         for_each_piece(&mut stream, |bytes| capture.push(bytes));
@@ -83,7 +81,7 @@ pub(super) fn read_errors(mut stream: impl Read + Send + 'static, capture: Arc<C
 
 /// Passes standard input on to the console, and its end as a terminal does: by Ctrl-D. Waits for `ready` first, since a
 /// serial port loses what comes before it is set up. A thread nobody waits for: reading a terminal cannot be called off.
-pub(super) fn pass_input(mut console: PipeWriter, ready: Receiver<()>) {
+pub(super) fn pass_input(mut console: File, ready: Receiver<()>) {
     thread::spawn(move || {
         if ready.recv().is_err() {
             return;

@@ -1,7 +1,7 @@
 //! What a machine is made of: the choices a user or a test has.
 //!
 //! Plain values with defaults; whether they go together is checked when they are turned into QEMU's arguments
-//! ([`super::arguments()`]).
+//! ([`super::arguments()`]), or into a process ([`crate::hosted`]).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -55,6 +55,8 @@ pub enum Accelerator {
     Tcg,
     /// The CPU itself, through Linux KVM.
     Kvm,
+    /// The CPU itself: the guest is a Linux process, without QEMU.
+    Hosted,
 }
 
 /// What the machine boots.
@@ -85,7 +87,7 @@ pub struct MachineConfig {
     pub firmware: Firmware,
     /// How virtio devices are attached.
     pub transport: Transport,
-    /// What executes its instructions.
+    /// What executes its instructions. [`Accelerator::Hosted`] takes no kind, firmware or transport but the defaults.
     pub accelerator: Accelerator,
     /// Memory in MiB.
     pub memory_mib: u64,

@@ -1,19 +1,22 @@
-//! A running machine: QEMU, its console and its control channel.
+//! A running machine: its process (QEMU, or the guest itself as a Linux process), its console and its control channel.
 //!
-//! Console and control channel are pipes that QEMU inherits, so there is no path to clash, no file to
-//! remove, and the end of QEMU is the end of the stream. How the guest ended comes over the control channel alone;
-//! QEMU's exit status is only looked at when nothing came.
+//! Console and control channel are pipes or sockets that the process inherits, so there is no path to clash, no file to
+//! remove, and the end of the process is the end of the stream. How the guest ended comes over the control channel
+//! alone; the process's own exit status is only looked at when nothing came. What differs between the kinds of machine
+//! is how they start: [`qemu`] and [`crate::hosted`], which leave the same behind ([`Started`]).
 
 pub(crate) mod arguments;
 mod capture;
 mod channels;
 mod config;
 mod process;
+mod qemu;
+mod started;
 
-use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{OwnedFd, RawFd};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -27,20 +30,19 @@ pub use config::{
 
 use crate::control::Record;
 use crate::crash::{CrashReport, Symbols};
+use crate::hosted::{self, Companion, HostedError};
 use crate::network::{Forward, Network, NetworkError};
-use crate::qemu;
-use arguments::{CONSOLE, CONTROL, ChannelDescriptors};
+use crate::qemu::QemuError;
 use capture::Capture;
 use channels::Event;
-use process::Process;
+pub(crate) use process::Process;
+pub(crate) use started::{Channel, Started};
 
-/// How long QEMU may take to end after the guest said how it ended, before it is ended.
+/// How long the process may take to end after the guest said how it ended, before it is ended.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long QEMU's process may linger after it closed its channels.
+/// How long the process may linger after it closed its channels.
 const REAPING: Duration = Duration::from_secs(10);
-/// Size of a pipe from the machine, in bytes: the most that Linux gives to everybody.
-const PIPE_SIZE: usize = 1 << 20;
-/// Channels that are closed when QEMU has ended: console and control.
+/// Channels that are closed when the process has ended: console and control.
 const CHANNELS: usize = 2;
 
 /// How a machine ended.
@@ -59,15 +61,18 @@ pub struct Outcome {
 pub enum MachineError {
     /// QEMU is not there.
     #[error(transparent)]
-    Qemu(#[from] qemu::QemuError),
+    Qemu(#[from] QemuError),
     /// The configuration is no machine.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The guest cannot be started as a process.
+    #[error(transparent)]
+    Hosted(#[from] HostedError),
     /// A port cannot be published.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The host refused something.
-    #[error("cannot run qemu: {0}")]
+    #[error("cannot start the machine: {0}")]
     Host(#[from] io::Error),
     /// It ran longer than it was given.
     #[error("the machine still ran after {} s and was ended; its console said:\n{console}", limit.as_secs())]
@@ -77,12 +82,14 @@ pub enum MachineError {
         /// What it printed.
         console: String,
     },
-    /// QEMU ended and the guest had not said how it ended.
-    #[error("{}", describe_silence(*status, errors, console))]
+    /// The process ended and the guest had not said how it ended.
+    #[error("{}", describe_silence(*accelerator, *status, errors, console))]
     Silent {
-        /// QEMU's own status.
+        /// What it ran on.
+        accelerator: Accelerator,
+        /// The process's own status.
         status: ExitStatus,
-        /// What QEMU complained about.
+        /// What the process complained about.
         errors: String,
         /// What the guest printed.
         console: String,
@@ -95,32 +102,14 @@ pub enum MachineError {
     ConsoleLost,
 }
 
-/// This process's ends of a channel.
-struct Channel {
-    from_machine: PipeReader,
-    to_machine: PipeWriter,
-}
-
-impl Channel {
-    /// Makes the pipes of a channel and returns QEMU's ends with their numbers, too.
-    fn open(descriptors: ChannelDescriptors) -> io::Result<(Self, [(OwnedFd, RawFd); 2])> {
-        let (from_machine, output) = io::pipe()?;
-        let (input, to_machine) = io::pipe()?;
-        // The host may refuse so much; the reader is quick enough with less.
-        let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE_SIZE);
-        let ends = [(output.into(), descriptors.output), (input.into(), descriptors.input)];
-        Ok((Self { from_machine, to_machine }, ends))
-    }
-}
-
 /// A running machine. Dropping it ends it.
 ///
-/// QEMU dies with the thread that started the machine, however that ends.
+/// Its process dies with the thread that started the machine, however that ends.
 #[derive(Debug)]
 pub struct Machine {
     handle: Handle,
     events: Receiver<Event>,
-    console: PipeWriter,
+    console: File,
     output: Arc<Capture>,
     errors: Arc<Capture>,
     readers: Vec<JoinHandle<()>>,
@@ -129,14 +118,18 @@ pub struct Machine {
     symbols: Symbols,
     has_exit_port_status: bool,
     qmp: Option<PathBuf>,
+    command: String,
+    accelerator: Accelerator,
     network: Network,
+    /// Dropped when the process has gone.
+    _companion: Option<Box<dyn Companion>>,
 }
 
 /// Steers a machine from another thread, for example a signal's.
 #[derive(Clone, Debug)]
 pub struct Handle {
     process: Arc<Process>,
-    control: Arc<PipeWriter>,
+    control: Arc<File>,
     is_killed: Arc<AtomicBool>,
 }
 
@@ -159,20 +152,21 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// QEMU is missing, the configuration is no machine, a port is in use, or the host refuses the process.
+    /// The configuration is no machine, a port is in use, what it runs on is missing, or the host refuses the process.
     pub fn start(config: &MachineConfig) -> Result<Self, MachineError> {
-        let mut config = config.clone();
-        claim_ports(&mut config.network)?;
-        let mut command = Command::new(qemu::find()?);
-        command.args(arguments(&config)?);
-        let (console, console_ends) = Channel::open(CONSOLE)?;
-        let (control, control_ends) = Channel::open(CONTROL)?;
-        let (process, stderr) =
-            Process::start(command, console_ends.into_iter().chain(control_ends).collect())?;
+        let started = match config.accelerator {
+            Accelerator::Tcg | Accelerator::Kvm => qemu::start(config)?,
+            Accelerator::Hosted => hosted::start(config)?,
+        };
+        Ok(Self::watch(started, config)?)
+    }
 
+    fn watch(started: Started, config: &MachineConfig) -> io::Result<Self> {
+        let Started { command, process, errors: stderr, console, control, network, companion } = started;
         let (sender, events) = channel();
         let (ready, is_ready) = channel();
-        if matches!(config.image, Image::Cdrom(_)) {
+        let is_disc = matches!(config.image, Image::Cdrom(_));
+        if is_disc {
             // Its own command line says whether it has a control channel; it may never tell.
             ready.send(()).ok();
         }
@@ -198,10 +192,13 @@ impl Machine {
             readers,
             open_channels: CHANNELS,
             record: None,
-            symbols: config.symbols,
-            has_exit_port_status: matches!(config.image, Image::Cdrom(_)),
-            qmp: config.qmp,
-            network: config.network,
+            symbols: config.symbols.clone(),
+            has_exit_port_status: is_disc,
+            qmp: config.qmp.clone(),
+            command,
+            accelerator: config.accelerator,
+            network,
+            _companion: companion,
         })
     }
 
@@ -211,7 +208,7 @@ impl Machine {
         self.handle.clone()
     }
 
-    /// Returns the id of QEMU's process.
+    /// Returns the id of the process: QEMU's, or the guest's own.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.handle.process.id()
@@ -224,6 +221,18 @@ impl Machine {
             Network::User(user) => &user.forwards,
             _ => &[],
         }
+    }
+
+    /// Returns what was executed, as one would type it.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Returns what executes the guest's instructions.
+    #[must_use]
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
     }
 
     /// Asks the guest to stop. It may answer, or not.
@@ -261,7 +270,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It ran too long, was ended from outside, or QEMU ended without a word from the guest.
+    /// It ran too long, was ended from outside, or its process ended without a word from the guest.
     pub fn wait(mut self, timeout: Duration) -> Result<Outcome, MachineError> {
         let mut deadline = Instant::now().checked_add(timeout);
         while self.open_channels > 0 {
@@ -302,7 +311,7 @@ impl Machine {
 
     fn conclude(&mut self) -> Result<Outcome, MachineError> {
         let Some(status) = self.handle.process.wait(REAPING)? else { return Err(MachineError::Killed) };
-        // QEMU is gone: its ends are closed, so the readers end.
+        // The process is gone: its ends are closed, so the readers end.
         self.readers.drain(..).for_each(|reader| drop(reader.join()));
         let console = self.output.text();
         match self.record.take() {
@@ -325,7 +334,7 @@ impl Machine {
             Some(code) if self.has_exit_port_status && code & 1 == 1 && errors.is_empty() => {
                 Ok(Outcome { status: code >> 1, crash: None, console })
             }
-            _ => Err(MachineError::Silent { status, errors, console }),
+            _ => Err(MachineError::Silent { accelerator: self.accelerator, status, errors, console }),
         }
     }
 }
@@ -342,24 +351,21 @@ impl Drop for Machine {
     }
 }
 
-fn claim_ports(network: &mut Network) -> Result<(), NetworkError> {
-    let Network::User(user) = network else { return Ok(()) };
-    for forward in &mut user.forwards {
-        *forward = forward.with_free_port()?;
-    }
-    Ok(())
-}
-
-fn describe_silence(status: ExitStatus, errors: &str, console: &str) -> String {
+fn describe_silence(accelerator: Accelerator, status: ExitStatus, errors: &str, console: &str) -> String {
+    let program = match accelerator {
+        Accelerator::Tcg | Accelerator::Kvm => "qemu",
+        Accelerator::Hosted => "the guest's process",
+    };
     let mut text = match status.code() {
-        Some(0) if errors.is_empty() => {
+        Some(0) if errors.is_empty() && accelerator != Accelerator::Hosted => {
             "the machine reset or powered off and the guest had not said how it ended (a triple fault, or an image \
              this machine does not boot); try --gdb, or another --machine or --firmware"
                 .to_owned()
         }
-        _ => format!("qemu ended ({status}) and the guest had not said how it ended"),
+        _ => format!("{program} ended ({status}) and the guest had not said how it ended"),
     };
-    let sections = [("qemu said", errors), ("the console said", console)];
+    let said = format!("{program} said");
+    let sections = [(said.as_str(), errors), ("the console said", console)];
     for (title, body) in sections.into_iter().filter(|(_, body)| !body.trim().is_empty()) {
         text += &format!("\n{title}:\n{}", body.trim_end());
     }

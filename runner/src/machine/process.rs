@@ -1,4 +1,5 @@
-//! The QEMU process: it never outlives the thread that started it, and a terminal's Ctrl-C does not reach it.
+//! The process of a machine: it never outlives the thread that started it, a terminal's Ctrl-C does not reach it, and
+//! it has no open file but those it is given.
 //!
 //! The one place of the machine that needs unsafe code: Linux asks a child to name the signal it wants at its
 //! parent's death itself, between fork and exec.
@@ -18,42 +19,43 @@ const POLL: Duration = Duration::from_millis(1);
 
 /// A running process; killed and reaped when dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Mutex<Child>,
     id: u32,
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own, with `descriptors` at the given numbers and its error output
-    /// in a pipe.
+    /// Starts `command` in a process group of its own, with `descriptors` at the given numbers, its error output in a
+    /// pipe, and no other open file.
     ///
     /// The process is killed when the calling *thread* ends (`prctl(2)`, `PR_SET_PDEATHSIG`).
-    pub(super) fn start(
+    pub(crate) fn start(
         mut command: Command,
         descriptors: Vec<(OwnedFd, RawFd)>,
     ) -> io::Result<(Self, Option<ChildStderr>)> {
+        let last = descriptors.iter().map(|(_, number)| *number).fold(libc::STDERR_FILENO, RawFd::max);
         let mappings = descriptors.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        die_with_parent(&mut command);
+        prepare(&mut command, last);
         let mut child = command.spawn()?;
         let errors = child.stderr.take();
         Ok((Self { id: child.id(), child: Mutex::new(child) }, errors))
     }
 
     /// Returns the process id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
     /// Ends the process if it still runs.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // It fails only for a process that has ended already.
         drop(self.lock().kill());
     }
 
     /// Waits at most `timeout` for the end; `None`: it still runs.
-    pub(super) fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = self.lock().try_wait()? {
@@ -79,11 +81,27 @@ impl Drop for Process {
     }
 }
 
-fn die_with_parent(command: &mut Command) {
+fn prepare(command: &mut Command, last: RawFd) {
     let parent = getpid();
-    // SAFETY: between fork and exec only async-signal-safe functions may run: the closure makes two system calls
-    // and allocates nothing (the error is a plain number).
-    unsafe { command.pre_exec(move || ask_for_death_signal(parent)) };
+    // SAFETY: between fork and exec only async-signal-safe functions may run: the closure makes three system calls
+    // and allocates nothing (an error is a plain number).
+    unsafe {
+        command.pre_exec(move || {
+            close_behind(last)?;
+            ask_for_death_signal(parent)
+        });
+    }
+}
+
+/// Lets exec close what whoever started this process left open; what this process opens is closed by exec anyway.
+fn close_behind(last: RawFd) -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: the call takes plain numbers, and closes nothing before exec.
+    let result = unsafe { libc::close_range(last.cast_unsigned() + 1, u32::MAX, flags) };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The parent may have died before the question was asked; then nobody is left to send the signal.

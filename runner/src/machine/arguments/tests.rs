@@ -41,6 +41,7 @@ fn ports_are_forwarded_to_the_address_the_guest_has() {
         forwards: vec![Forward::tcp(8080, 80), Forward::udp(53, 53)],
         address: "10.9.8.7/24".parse().ok(),
         gateway: Some(Ipv4Addr::new(10, 9, 8, 1)),
+        ..UserNetwork::default()
     };
     assert_eq!(
         user_backend(&network),
@@ -96,6 +97,7 @@ fn machines_that_cannot_boot_are_refused_with_the_choice_that_works() {
             MachineConfig { command_line: CommandLine::new().argument("a"), ..disc() },
             ConfigError::CommandLineOnDisc,
         ),
+        (MachineConfig { network: Network::Peer("link".into()), ..kernel() }, ConfigError::NoPeer),
         (MachineConfig { memory_mib: 0, ..kernel() }, ConfigError::NoMemory),
         (
             MachineConfig { command_line: CommandLine::new().argument("\0"), ..kernel() },
