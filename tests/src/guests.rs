@@ -15,7 +15,7 @@ use std::time::Duration;
 use linker::{GuestPolicy, Input, Options};
 use runner::builder::{build_binaries, build_nucleus};
 use runner::workspace::Workspace;
-use runner::{CommandLine, Image, Machine, MachineConfig, MachineError, Outcome, Symbols};
+use runner::{Accelerator, CommandLine, Image, Machine, MachineConfig, MachineError, Outcome, Symbols};
 use tempfile::NamedTempFile;
 
 const PACKAGE: &str = "metaos-test-guests";
@@ -23,6 +23,24 @@ const PROFILE: &str = "guest-test";
 const MEMORY_MIB: u64 = 32;
 /// A guest takes a tenth of a second; a machine that hangs is a failure to be seen before long.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a guest is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In QEMU.
+    Machine,
+    /// By Linux.
+    Process,
+}
+
+impl Place {
+    fn accelerator(self) -> Accelerator {
+        match self {
+            Self::Machine => Accelerator::Tcg,
+            Self::Process => Accelerator::Hosted,
+        }
+    }
+}
 
 /// What was built.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,8 +58,8 @@ struct Built {
 /// # Panics
 ///
 /// There is no such guest, or it cannot be built.
-pub fn run(directory: &Path, name: &str) -> Result<Outcome, MachineError> {
-    run_with(directory, name, |_| (), |_| ())
+pub fn run(directory: &Path, name: &str, place: Place) -> Result<Outcome, MachineError> {
+    run_with(directory, name, |config| config.accelerator = place.accelerator(), |_| ())
 }
 
 /// As [`run`], on a machine that `change` has changed, and with `act` to do while it runs.

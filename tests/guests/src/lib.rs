@@ -13,6 +13,7 @@ extern crate alloc;
 pub mod call;
 pub mod crime;
 pub mod flags;
+pub mod linux;
 pub mod program;
 pub mod race;
 pub mod registers;
