@@ -30,15 +30,16 @@ const GREETING: [u8; 1] = [b'P'];
 
 /// A guest's hold on its link.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    _door: Option<Door>,
-    /// The second's connection to the first, which says that it is still there.
-    _connection: Option<UnixStream>,
+#[expect(dead_code, reason = "they are held, and what ends a link is that they are dropped")]
+pub(crate) enum Peer {
+    First(Door),
+    /// The connection to the first says that the second is still there.
+    Second(UnixStream),
 }
 
 /// What the first keeps open.
 #[derive(Debug)]
-struct Door {
+pub(crate) struct Door {
     path: PathBuf,
     is_closing: Arc<Mutex<Option<UnixStream>>>,
     listener: Arc<UnixListener>,
@@ -107,7 +108,7 @@ fn open_door(path: &Path, listener: UnixListener) -> io::Result<(OwnedFd, Peer)>
         }
     });
     let door = Door { path: path.to_owned(), is_closing, listener, server: Some(server) };
-    Ok((ours, Peer { _door: Some(door), _connection: None }))
+    Ok((ours, Peer::First(door)))
 }
 
 fn hand_over(connection: &UnixStream, end: BorrowedFd<'_>) -> io::Result<()> {
@@ -139,7 +140,7 @@ fn accept_end(connection: UnixStream) -> io::Result<(OwnedFd, Peer)> {
         _ => None,
     });
     let end = ends.last().ok_or_else(|| io::Error::other("who listens there is no runner"))?;
-    Ok((end, Peer { _door: None, _connection: Some(connection) }))
+    Ok((end, Peer::Second(connection)))
 }
 
 #[cfg(test)]
@@ -177,7 +178,7 @@ mod tests {
         let second = join(&path).unwrap();
         assert!(join(&path).unwrap_err().to_string().contains("joined there already"));
         drop(second);
-        assert!(join(&path).unwrap().1._door.is_none());
+        assert!(matches!(join(&path).unwrap().1, Peer::Second(_)));
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("link");
         drop(UnixListener::bind(&path).unwrap());
-        assert!(join(&path).unwrap().1._door.is_some());
+        assert!(matches!(join(&path).unwrap().1, Peer::First(_)));
         let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();
         assert!(join(&file).is_err());
