@@ -16,6 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket, UdpMetadata};
 use smoltcp::time::{Duration, Instant};
@@ -25,6 +26,14 @@ use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 const UDP_HEADER: usize = 8;
 /// Datagrams that a socket holds until they are read.
 const RECEIVE_DATAGRAMS: usize = 64;
+/// Most bytes of a datagram with its header, over IPv6, and over IPv4, where the field for the length counts that of
+/// the packet as well.
+const LONGEST: usize = 65_535;
+const LONGEST_V4: usize = LONGEST - IPV4_HEADER;
+/// Says to the interface that somebody else cuts what is too long: without a wish nothing longer than a packet leaves.
+const CUT: Option<NonZeroU16> = Some(NonZeroU16::MAX);
+/// Most bytes of datagrams that wait for an Ethernet address.
+const PENDING_BYTES: usize = 256 << 10;
 /// Datagrams that wait for an Ethernet address.
 const PENDING_DATAGRAMS: usize = 64;
 /// How long they wait.
@@ -49,6 +58,7 @@ pub(crate) struct Sender {
     handle: SocketHandle,
     largest: usize,
     pending: VecDeque<Pending>,
+    cut: Option<NonZeroU16>,
 }
 
 #[derive(Debug)]
@@ -109,7 +119,7 @@ impl Sender {
         let outgoing = PacketBuffer::new(vec![PacketMetadata::EMPTY], vec![0; largest]);
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(Socket::new(no_buffer(), outgoing));
-        Self { sockets, handle, largest, pending: VecDeque::new() }
+        Self { sockets, handle, largest, pending: VecDeque::new(), cut: None }
     }
 
     /// Sends a datagram at once, without waiting.
@@ -122,8 +132,8 @@ impl Sender {
         link: &mut Link,
         transmitter: &mut impl Transmitter,
     ) -> Result<Outcome, Error> {
-        let headers = if destination.is_ipv4() { 0 } else { IPV6_HEADER - IPV4_HEADER };
-        if payload.len() > self.largest.saturating_sub(headers) {
+        let longest = if destination.is_ipv4() { LONGEST_V4 } else { LONGEST };
+        if payload.len() > longest - UDP_HEADER {
             return Err(Error::TooLong);
         }
         let route = link.route(destination.ip()).ok_or(Error::Unreachable)?;
@@ -165,7 +175,8 @@ impl Sender {
         payload: &[u8],
         expires: Instant,
     ) {
-        if self.pending.len() < PENDING_DATAGRAMS {
+        let bytes: usize = self.pending.iter().map(|waiting| waiting.payload.len()).sum();
+        if self.pending.len() < PENDING_DATAGRAMS && bytes + payload.len() <= PENDING_BYTES {
             self.pending.push_back(Pending { source, destination, payload: payload.to_vec(), expires });
         }
     }
@@ -184,11 +195,18 @@ impl Sender {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) -> Result<Egress, Error> {
+        let headers = if destination.is_ipv4() { 0 } else { IPV6_HEADER - IPV4_HEADER };
+        if payload.len() + headers > self.largest {
+            let source = (address, port);
+            return Self::emit_in_pieces(now, source, destination, payload, link, transmitter);
+        }
         let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
         socket.close();
         socket.bind(endpoint(address, port)).map_err(|_| Error::BadAddress)?;
         let remote = IpEndpoint::from(destination);
-        socket.send_slice(payload, UdpMetadata::from(remote)).map_err(|_| Error::BadAddress)?;
+        let mut metadata = UdpMetadata::from(remote);
+        metadata.meta.segmentation_offload_size = self.cut;
+        socket.send_slice(payload, metadata).map_err(|_| Error::BadAddress)?;
         let egress = link.send_datagram(now, &mut self.sockets, transmitter, route);
         if egress == Egress::Unresolved {
             // The set would keep silent for a second whatever the destination; a fresh place in it has forgotten.
@@ -196,6 +214,28 @@ impl Sender {
             self.handle = self.sockets.add(socket);
         }
         Ok(egress)
+    }
+
+    /// Sends a datagram that is longer than a packet: it leaves a sender of its own as a whole, on the way on which
+    /// frames are looked at, and is cut there.
+    #[cold]
+    #[inline(never)]
+    fn emit_in_pieces(
+        now: Instant,
+        source: (Option<IpAddr>, u16),
+        destination: SocketAddr,
+        payload: &[u8],
+        link: &mut Link,
+        transmitter: &mut impl Transmitter,
+    ) -> Result<Egress, Error> {
+        if !link.send_pieces(transmitter) {
+            return Ok(Egress::Full);
+        }
+        let mut sender = Self::new(payload.len() + IPV6_HEADER + UDP_HEADER);
+        sender.cut = CUT;
+        let egress = sender.emit(now, source, destination, payload, link, transmitter, Route::Local);
+        link.send_pieces(transmitter);
+        egress
     }
 }
 

@@ -75,7 +75,7 @@ impl Error {
             Self::TimedOut => "the peer does not answer",
             Self::Closed => "this side of the connection is closed",
             Self::NotConnected => "the socket is not connected; connect it first",
-            Self::TooLong => "the datagram does not fit one packet; send less at a time",
+            Self::TooLong => "the datagram is longer than any may be; send less at a time",
             Self::NoSuchSocket => "the socket is closed",
             Self::DeviceLost => "the network device broke down; restart the machine",
         }

@@ -11,6 +11,7 @@
 mod line;
 mod neighbors;
 mod one_frame;
+mod pieces;
 mod segment;
 
 pub(crate) use line::Line;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use one_frame::{Asked, Description, OneFrame, Origin, device_capabilities};
+use pieces::Pieces;
 use smoltcp::iface::{Config, Context, Interface, PollResult, Route as DefaultRoute, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
@@ -85,6 +87,7 @@ struct Local {
     address: Option<Ipv4Addr>,
     addresses_v6: Vec<Ipv6Addr>,
     frames: VecDeque<Vec<u8>>,
+    pieces: Pieces,
 }
 
 impl Link {
@@ -107,6 +110,7 @@ impl Link {
                 address: None,
                 addresses_v6: Vec::new(),
                 frames: VecDeque::new(),
+                pieces: Pieces::new(seed),
             },
             checksums: capabilities.checksums,
             generation: 0,

@@ -20,7 +20,7 @@ const PACKETS: usize = 16;
 /// Most bytes of the pieces of all of them.
 const BYTES: usize = 256 << 10;
 /// Most bytes of a packet behind its header.
-const LONGEST: usize = 65_535 - IPV6_HEADER;
+const LONGEST: usize = 65_535;
 /// Most pieces of one packet.
 const PIECES: usize = 128;
 /// How long a packet may take (RFC 1122, 3.3.2, says 60 to 120 s, Linux waits 30 s).

@@ -165,7 +165,7 @@ pub(super) fn statistics() -> Statistics {
 pub(super) fn datagram_capacity() -> usize {
     match memory() >> 20 {
         0..24 => 8 << 10,
-        24..96 => 16 << 10,
+        // The largest datagram that there is.
         _ => 64 << 10,
     }
 }

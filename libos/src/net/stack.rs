@@ -302,6 +302,7 @@ impl Stack {
             Some(Change::Lost) => self.configure(None),
             None => {}
         }
+        self.link.send_pieces(transmitter);
         self.poll_v6(now, transmitter);
         self.dns.poll(now, &mut self.link, transmitter, &mut self.woken);
         if self.sender.deadline().is_some_and(|deadline| deadline <= now) {

@@ -50,7 +50,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The datagram does not fit a packet, or there is no way to the address.
+    /// The datagram has more than 65 507 bytes (65 527 over IPv6), or there is no way to the address.
     pub fn send_to<A: ToSocketAddrs>(&self, bytes: &[u8], address: A) -> Result<usize> {
         each(address, |address| self.send_datagram(bytes, address))
     }

@@ -117,6 +117,12 @@ impl<T: Transmitter> Output<'_, T> {
         match &mut self.local {
             // Nobody looks at checksums on this way.
             Some(local) if local.is_for_us(&frame) => local.take(frame),
+            // Segments are cut by the device.
+            Some(local)
+                if self.origin == Origin::Datagram && length > self.capabilities.max_transmission_unit =>
+            {
+                local.pieces.cut(&frame, self.capabilities.max_transmission_unit - ETHERNET_HEADER);
+            }
             _ => self.transmit(length, cut, &mut |buffer| buffer.copy_from_slice(&frame)),
         }
     }

@@ -63,7 +63,8 @@ impl Stack {
         if !self.unclaimed.is_empty() {
             return Some(now);
         }
-        let others = [self.timers.next(), dhcp, v6, self.dns.deadline(), self.sender.deadline()];
+        let pieces = self.link.has_pieces().then(|| now + FULL_DELAY);
+        let others = [self.timers.next(), dhcp, v6, self.dns.deadline(), self.sender.deadline(), pieces];
         others.into_iter().flatten().min()
     }
 

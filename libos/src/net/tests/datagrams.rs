@@ -100,7 +100,7 @@ fn a_broadcast_reaches_the_port() {
 fn what_cannot_be_sent_is_refused() {
     let mut world = World::new();
     let (client, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
-    let long = vec![0; 1473];
+    let long = vec![0; 65_508];
     assert_eq!(
         send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long),
         Err(Error::TooLong)
@@ -117,6 +117,68 @@ fn what_cannot_be_sent_is_refused() {
     assert_eq!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).unwrap_err(), Error::PortInUse);
     world.client.stack().unbind(client);
     assert!(world.client.stack().bind(SocketAddrV4::new(ANY, port), 1).is_ok());
+}
+
+#[test]
+fn datagrams_that_are_longer_than_a_packet_go_in_pieces() {
+    let mut world = World::new();
+    let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 7);
+    let (server, _) = world.server.stack().bind(any, 65_535).unwrap();
+    let (client, own) = world.client.stack().bind(any, 65_535).unwrap();
+    let text: Vec<u8> = (0..65_507_u32).map(|number| (number % 251) as u8).collect();
+    for to in [IpAddr::V4(SERVER), SERVER_V6.into(), IpAddr::V4(CLIENT), Ipv6Addr::LOCALHOST.into()] {
+        for length in [1453, 1473, 1480, 2952, 2953, 9000, 65_507] {
+            let sent = send_from_client(&mut world, client, SocketAddr::new(to, own), &text[..length]);
+            assert_eq!(sent, Ok(Outcome::Sent));
+            world.run_for(Duration::from_millis(10));
+            let received = match to {
+                IpAddr::V4(CLIENT) | IpAddr::V6(Ipv6Addr::LOCALHOST) => receive(world.client.stack(), client),
+                _ => receive(world.server.stack(), server),
+            };
+            assert_eq!(received.map(|(bytes, _)| bytes).as_deref(), Some(&text[..length]), "{to} {length}");
+        }
+    }
+}
+
+#[test]
+fn pieces_wait_for_room_in_the_device_and_routers_may_cut_them() {
+    let mut world = World::new();
+    let (client, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), b"who are you?").unwrap();
+    world.run_for(Duration::from_millis(10));
+    world.client.device().outgoing.room = 10;
+    let long = vec![7; 65_507];
+    let to = SocketAddrV4::new(SERVER, 7);
+    assert_eq!(send_from_client(&mut world, client, to, &long), Ok(Outcome::Sent));
+    assert_eq!(send_from_client(&mut world, client, to, &long), Ok(Outcome::Full), "one at a time");
+    let mut frames = Vec::new();
+    for _ in 0..5 {
+        frames.append(&mut world.client.device().outgoing.frames);
+        let now = world.now;
+        world.client.poll(now);
+        assert!(world.client.deadline(now).is_some() || frames.len() > 30);
+    }
+    frames.append(&mut world.client.device().outgoing.frames);
+    assert_eq!(frames.len(), 65_515_usize.div_ceil(1480));
+    let numbers: Vec<_> = frames.iter().map(|frame| &frame[18..20]).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] == pair[1]), "they have one number");
+    for (place, frame) in frames.iter().enumerate() {
+        assert_eq!(frame[20] & 0x40, 0, "they may be cut again");
+        assert!(frame.len() <= 1514);
+        let offset = usize::from(u16::from_be_bytes([frame[20], frame[21]]) & 0x1fff) * 8;
+        assert_eq!(offset, place * 1480);
+    }
+}
+
+#[test]
+fn a_long_datagram_waits_for_the_address_like_any() {
+    let mut world = World::new();
+    let (server, _) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 65_535).unwrap();
+    let (client, _) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    let long = vec![7; 30_000];
+    send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), &long).unwrap();
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(receive(world.server.stack(), server).unwrap().0, long);
 }
 
 #[test]
