@@ -17,6 +17,8 @@ use smoltcp::time::{Duration, Instant};
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a peer may be silent while it owes us an answer.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a peer is asked whether it is still there without an answer.
+const QUESTIONS: u32 = 3;
 /// How long a peer may be silent after the program has let go of the connection.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -262,6 +264,29 @@ impl Connection {
         }
         self.phase = Phase::Orphan;
         drop(mem::replace(&mut self.waiters, Waiters::new()));
+    }
+
+    /// Asks the peer whether it is still there whenever it is silent for `interval`.
+    pub(crate) fn set_keep_alive(&mut self, now: Instant, interval: Option<Duration>) {
+        self.socket_mut().set_keep_alive(interval);
+        if self.phase == Phase::Open && self.owes_us_nothing(self.socket().state()) {
+            self.socket_mut().set_timeout(None);
+        }
+        self.limit_silence(now);
+    }
+
+    /// Limits how long a peer that is asked whether it is still there may be silent. To be done before it is asked: each
+    /// answer takes the limit away, as those of the program's own questions do.
+    pub(crate) fn limit_silence(&mut self, now: Instant) {
+        let is_open = self.phase == Phase::Open;
+        let socket = self.socket_mut();
+        if let Some(interval) = socket.keep_alive()
+            && is_open
+            && socket.timeout().is_none()
+        {
+            let silence = socket.last_heard().map_or(Duration::ZERO, |last| now - last);
+            socket.set_timeout(Some(silence + interval * QUESTIONS));
+        }
     }
 
     /// Tells whether the program has let go of the connection and the peer has made nothing of it for too long. To be

@@ -1074,6 +1074,12 @@ impl<'a> Socket<'a> {
         self.nagle = enabled
     }
 
+    /// Return when the last acceptable segment was received, or, before the first one, when the socket
+    /// started to talk.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.remote_last_ts
+    }
+
     /// Return the keep-alive interval.
     ///
     /// See also the [set_keep_alive](#method.set_keep_alive) method.
@@ -2980,6 +2986,10 @@ impl<'a> Socket<'a> {
             && self.ack_to_transmit()
         {
             self.ack_delay_timer = match self.ack_delay_timer {
+                AckDelayTimer::Idle if self.immediate_ack_to_transmit() => {
+                    tcp_trace!("more than a segment at once, no delay");
+                    AckDelayTimer::Immediate
+                }
                 AckDelayTimer::Idle => {
                     tcp_trace!("starting delayed ack timer");
                     AckDelayTimer::Waiting(cx.now() + ack_delay)
@@ -10546,6 +10556,33 @@ mod test {
                 seq_number: LOCAL_SEQ + 1,
                 ack_number: Some(REMOTE_SEQ + 1 + (DEFAULT_MSS + 1)),
                 window_len: (DEFAULT_MSS - 1) as u16,
+                ..RECV_TEMPL
+            })
+        );
+    }
+
+    #[test]
+    fn test_delayed_ack_large_frame() {
+        let mut s = socket_established_with_buffer_sizes(DEFAULT_MSS * 2, DEFAULT_MSS * 2);
+        s.set_ack_delay(Some(ACK_DELAY_DEFAULT));
+        assert_eq!(s.last_heard(), None);
+        // The device has joined two segments.
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1),
+                payload: &[0; DEFAULT_MSS * 2],
+                ..SEND_TEMPL
+            }
+        );
+        assert_eq!(s.last_heard(), Some(Instant::ZERO));
+        recv!(
+            s,
+            Ok(TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1 + DEFAULT_MSS * 2),
+                window_len: 0,
                 ..RECV_TEMPL
             })
         );

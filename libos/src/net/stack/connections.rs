@@ -12,7 +12,7 @@ use crate::readiness::{Readiness, Token, Waiters};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use smoltcp::socket::tcp::State;
-use smoltcp::time::Instant;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 impl Stack {
@@ -92,6 +92,18 @@ impl Stack {
         change: impl FnOnce(&mut Connection) -> R,
     ) -> Result<R, Error> {
         self.connections.get_mut(id).map(|connection| change(connection)).ok_or(Error::NoSuchSocket)
+    }
+
+    /// Asks the peer whether it is still there whenever it is silent for `interval`.
+    pub(crate) fn set_keep_alive(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        interval: Option<Duration>,
+    ) -> Result<(), Error> {
+        self.with_connection(id, |connection| connection.set_keep_alive(now, interval))?;
+        self.mark(id);
+        Ok(())
     }
 
     /// Closes the sending side: the peer reads the end after all that was written.

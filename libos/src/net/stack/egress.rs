@@ -185,7 +185,10 @@ impl Stack {
                 connection.timer = Some(deadline);
                 self.timers.add(deadline, id);
             }
-            Some(_) => self.mark(id),
+            Some(_) => {
+                connection.limit_silence(now);
+                self.mark(id);
+            }
             None => {}
         }
     }

@@ -1,11 +1,15 @@
 //! What can be asked of a connection and set about it.
 
 use super::{TcpStream, set_timeout, timeout};
-use crate::io::Result;
+use crate::io::{Error, ErrorKind, Result};
 use crate::net::runtime;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
+
+/// How often a peer may be asked whether it is still there, at most and at least (Linux has the same longest time).
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(32_767);
 
 /// Which side of a connection is shut down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -77,6 +81,34 @@ impl TcpStream {
     /// The connection is gone.
     pub fn nodelay(&self) -> Result<bool> {
         self.with(|connection| !connection.socket().nagle_enabled())
+    }
+
+    /// Sets whether a peer that is silent is asked whether it is still there: at once, and whenever it is silent for
+    /// `interval`. If it does not answer three times, reading and writing fail with
+    /// [`ErrorKind::TimedOut`](crate::io::ErrorKind::TimedOut); if it has forgotten the connection, with
+    /// [`ErrorKind::ConnectionReset`](crate::io::ErrorKind::ConnectionReset). At first nobody is asked.
+    ///
+    /// # Errors
+    ///
+    /// The interval is less than a millisecond, or the connection is gone.
+    pub fn set_keepalive(&self, interval: Option<Duration>) -> Result<()> {
+        if interval.is_some_and(|interval| interval < LEAST_INTERVAL) {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "an interval below a millisecond; ask less often",
+            ));
+        }
+        let interval = interval.map(|interval| interval.min(LONGEST_INTERVAL).into());
+        Ok(runtime::with(|shard, clock| shard.stack().set_keep_alive(clock.now(), self.inner.id, interval))??)
+    }
+
+    /// Returns after how long a silent peer is asked whether it is still there.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub fn keepalive(&self) -> Result<Option<Duration>> {
+        self.with(|connection| connection.socket().keep_alive().map(Duration::from))
     }
 
     /// Limits the time that one read waits.

@@ -139,6 +139,15 @@ impl Scene {
         self.work();
     }
 
+    fn keep_alive(&mut self, id: ConnectionId, interval: Option<Duration>) {
+        let now = self.world.now;
+        self.world.server.stack().set_keep_alive(now, id, interval).unwrap();
+    }
+
+    fn failure(&mut self, id: ConnectionId) -> Option<Error> {
+        self.world.server.stack().with_connection(id, |connection| connection.failure()).unwrap()
+    }
+
     fn count(&mut self) -> usize {
         self.world.server.stack().connection_count()
     }
@@ -233,6 +242,66 @@ fn a_reset_that_waits_for_an_address_is_not_tried_without_end() {
     scene.let_go();
     scene.wait(SECONDS(5));
     assert_eq!(scene.count(), 0);
+}
+
+#[test]
+fn a_silent_peer_is_asked_whether_it_is_still_there() {
+    let mut scene = Scene::new(State::Established);
+    let id = scene.held.unwrap();
+    scene.keep_alive(id, Some(SECONDS(10)));
+    scene.work();
+    scene.say(ACK);
+    scene.peer.heard.clear();
+    // As long as it answers, the connection stays.
+    for _ in 0..100 {
+        scene.tell_address();
+        scene.wait(SECONDS(10));
+        assert_eq!(core::mem::take(&mut scene.peer.heard), [ACK], "once each time");
+        scene.say(ACK);
+        assert!(scene.peer.heard.is_empty());
+    }
+    // And what it says is as good as an answer.
+    scene.wait(SECONDS(9));
+    scene.say(ACK);
+    scene.wait(SECONDS(9));
+    assert!(scene.peer.heard.is_empty());
+    // It vanishes.
+    scene.wait(SECONDS(30));
+    assert_eq!(scene.peer.heard, [ACK; 3]);
+    assert_eq!(scene.failure(id), None);
+    scene.wait(SECONDS(2));
+    assert_eq!(scene.failure(id), Some(Error::TimedOut));
+    scene.let_go();
+    assert_eq!(scene.count(), 0);
+}
+
+#[test]
+fn a_peer_that_has_forgotten_the_connection_breaks_it_off_when_asked() {
+    let mut scene = Scene::new(State::Established);
+    let id = scene.held.unwrap();
+    scene.keep_alive(id, Some(SECONDS(10)));
+    scene.wait(SECONDS(10));
+    scene.say(RST);
+    assert_eq!(scene.failure(id), Some(Error::Reset));
+}
+
+#[test]
+fn a_silent_peer_is_left_alone_unless_told_otherwise() {
+    let mut scene = Scene::new(State::Established);
+    let id = scene.held.unwrap();
+    scene.peer.heard.clear();
+    scene.wait(SECONDS(1_000_000));
+    assert!(scene.peer.heard.is_empty());
+    // What was asked for can be taken back.
+    scene.keep_alive(id, Some(SECONDS(10)));
+    scene.wait(SECONDS(1));
+    scene.say(ACK);
+    scene.keep_alive(id, None);
+    scene.wait(SECONDS(10));
+    scene.peer.heard.clear();
+    scene.wait(SECONDS(1_000_000));
+    assert!(scene.peer.heard.is_empty());
+    assert_eq!(scene.failure(id), None);
 }
 
 #[test]
