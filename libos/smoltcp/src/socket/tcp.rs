@@ -362,6 +362,8 @@ enum Timer {
 const ACK_DELAY_DEFAULT: Duration = Duration::from_millis(10);
 #[cfg(feature = "alloc")]
 const SHRINK_DELAY: Duration = Duration::from_secs(1);
+#[cfg(feature = "alloc")]
+const HOLE_DELAY: Duration = Duration::from_secs(10);
 const CLOSE_DELAY: Duration = Duration::from_millis(10_000);
 
 impl Timer {
@@ -953,12 +955,30 @@ impl<'a> Socket<'a> {
     #[cfg(feature = "alloc")]
     fn shrinks_at(&self) -> Option<Instant> {
         let elastic = self.elastic.as_ref()?;
-        let is_oversized = elastic.is_oversized(&self.tx_buffer)
-            || (elastic.is_oversized(&self.rx_buffer) && self.assembler.is_empty());
-        if !is_oversized {
+        let is_recv_oversized = elastic.is_oversized(&self.rx_buffer);
+        let delay = if elastic.is_oversized(&self.tx_buffer)
+            || (is_recv_oversized && self.assembler.is_empty())
+        {
+            SHRINK_DELAY
+        } else if is_recv_oversized {
+            HOLE_DELAY
+        } else {
             return None;
+        };
+        Some(self.remote_last_ts? + delay)
+    }
+
+    /// Forget octets that arrived out of order when those before them do not come for long: the
+    /// remote endpoint keeps them until they are acknowledged (RFC 2018, section 8), and one octet
+    /// far ahead would hold a large buffer as long as the remote endpoint likes.
+    #[cfg(feature = "alloc")]
+    fn give_up_holes(&mut self, now: Instant) {
+        if !self.assembler.is_empty()
+            && self.rx_buffer.is_empty()
+            && self.remote_last_ts.is_some_and(|at| at + HOLE_DELAY <= now)
+        {
+            self.assembler.clear();
         }
-        Some(self.remote_last_ts? + SHRINK_DELAY)
     }
 
     /// Make the receive buffer large enough for `needed` octets after those in it, if possible,
@@ -3318,6 +3338,7 @@ impl<'a> Socket<'a> {
 
         #[cfg(feature = "alloc")]
         if self.shrinks_at().is_some_and(|at| at <= cx.now()) {
+            self.give_up_holes(cx.now());
             self.shrink_buffers();
         }
 
@@ -3546,7 +3567,8 @@ impl<'a> Socket<'a> {
 
                 // If we've sent everything we had in the buffer, follow it with the PSH or FIN
                 // flags, depending on whether the transmit half of the connection is open.
-                if offset + repr.payload.len() == self.tx_buffer.len() {
+                // A FIN does not fit a closed window; the answer to a probe tells whether it has opened.
+                if offset + repr.payload.len() == self.tx_buffer.len() && !is_zero_window_probe {
                     match self.state {
                         State::FinWait1 | State::LastAck | State::Closing => {
                             repr.control = TcpControl::Fin
@@ -9421,6 +9443,53 @@ mod test {
     }
 
     #[test]
+    fn test_zero_window_probe_carries_no_fin() {
+        let mut s = socket_established();
+        s.send_slice(b"a").unwrap();
+        s.close();
+        send!(
+            s,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1),
+                window_len: 0,
+                ..SEND_TEMPL
+            }
+        );
+        recv!(
+            s,
+            time 1000,
+            [TcpRepr {
+                seq_number: LOCAL_SEQ + 1,
+                ack_number: Some(REMOTE_SEQ + 1),
+                payload: &b"a"[..],
+                ..RECV_TEMPL
+            }]
+        );
+        // The octet has found room, and so does the FIN.
+        send!(
+            s,
+            time 1001,
+            TcpRepr {
+                seq_number: REMOTE_SEQ + 1,
+                ack_number: Some(LOCAL_SEQ + 1 + 1),
+                window_len: 5,
+                ..SEND_TEMPL
+            }
+        );
+        recv!(
+            s,
+            time 1002,
+            [TcpRepr {
+                control: TcpControl::Fin,
+                seq_number: LOCAL_SEQ + 1 + 1,
+                ack_number: Some(REMOTE_SEQ + 1),
+                ..RECV_TEMPL
+            }]
+        );
+    }
+
+    #[test]
     fn test_zero_window_probe_enter_on_send() {
         let mut s = socket_established();
 
@@ -11226,6 +11295,24 @@ mod test {
         assert_eq!(s.recv_capacity(), 16);
         assert_eq!(budget.left(), 1 << 20);
         assert_eq!(s.socket.poll_at(&mut s.cx), PollAt::Ingress);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn test_elastic_hole_is_given_up() {
+        let (mut s, budget) = socket_elastic(1 << 20);
+        let _ = send(&mut s, Instant::ZERO, &data_at(1000, b"x"));
+        assert_eq!(s.recv_capacity(), 1024);
+        let at = Instant::from_secs(10);
+        assert_eq!(s.socket.poll_at(&mut s.cx), PollAt::Time(at));
+        recv_nothing!(s, time 9_999);
+        assert_eq!(s.recv_capacity(), 1024);
+        recv_nothing!(s, time 10_000);
+        assert_eq!(s.recv_capacity(), 16);
+        assert_eq!(budget.left(), 1 << 20);
+        // It all comes again.
+        send!(s, time 11_000, data_at(0, &[b'y'; 1001]));
+        assert_eq!(s.recv_queue(), 1001);
     }
 
     #[cfg(feature = "alloc")]
