@@ -133,6 +133,7 @@ impl Autoconf {
         link: &mut Link,
         transmitter: &mut impl Transmitter,
     ) {
+        self.claimable.retain(|own| own.holds(now));
         for own in own {
             self.claimable.push(Timed { value: own.address(), until: Some(now + CLAIM_TIME) });
             link.solicit(own.address(), Ipv6Addr::UNSPECIFIED, transmitter);
@@ -174,7 +175,6 @@ impl Autoconf {
             return;
         };
         self.hear_gateway(now, message.source, u16::from_be_bytes([header[6], header[7]]));
-        self.servers.clear();
         for (kind, option) in icmpv6::options(&message.body[16..]) {
             match kind {
                 OPTION_PREFIX => self.hear_prefix(now, option),
@@ -219,18 +219,28 @@ impl Autoconf {
         }
     }
 
+    /// Keeps the name servers of this option and those of earlier ones until their time is over, and of too many those
+    /// that hold longest (RFC 8106, 5.3.1 and 6.2).
     fn hear_servers(&mut self, now: Instant, option: &[u8]) {
         let Some((header, addresses)) = option.split_at_checked(8) else { return };
         let lifetime = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
         let until = (lifetime != u32::MAX).then(|| now + Duration::from_secs(lifetime.into()));
         for index in 0..addresses.len() / 16 {
-            if let Some(address) = icmpv6::address(addresses, index * 16)
-                && is_assignable(address)
-                && lifetime > 0
-                && self.servers.len() < MOST_SERVERS
-            {
-                self.servers.push(Timed { value: address.into(), until });
+            let Some(address) = icmpv6::address(addresses, index * 16) else { return };
+            let value = IpAddr::from(address);
+            match self.servers.iter_mut().find(|known| known.value == value) {
+                Some(known) => known.until = until,
+                None if is_assignable(address) => self.servers.push(Timed { value, until }),
+                None => {}
             }
+            self.servers.retain(|server| server.holds(now));
+            if self.servers.len() > MOST_SERVERS
+                && let Some(first) = self.servers.iter().filter_map(|server| server.until).min()
+                && let Some(place) = self.servers.iter().rposition(|server| server.until == Some(first))
+            {
+                self.servers.remove(place);
+            }
+            self.servers.truncate(MOST_SERVERS);
         }
     }
 }

@@ -214,6 +214,12 @@ pub(crate) fn asked_address(frame: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(octets))
 }
 
+/// Returns the address of who sent `frame`, an ARP frame.
+pub(crate) fn asking_address(frame: &[u8]) -> Option<Ipv4Addr> {
+    let octets: [u8; 4] = frame.get(28..32)?.try_into().ok()?;
+    Some(Ipv4Addr::from(octets))
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;

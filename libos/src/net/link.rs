@@ -186,6 +186,11 @@ impl Link {
         self.interface.has_neighbor(&IpAddress::from(remote))
     }
 
+    /// Returns a number that changes when the table of neighbours of IPv4 has changed.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Returns what some socket operations ask for.
     pub(crate) fn context(&mut self) -> &mut Context {
         self.interface.context()
@@ -201,12 +206,17 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
-        if frame::asked_address(frame).is_some_and(|address| self.is_own(address.into())) {
-            // The interface learns from what is asked of it and answered to it.
-            self.generation = self.generation.wrapping_add(1);
-        }
+        let is_for_us = frame::asked_address(frame).is_some_and(|address| self.is_own(address.into()));
+        let neighbor = if is_for_us { frame::asking_address(frame).map(IpAddress::from) } else { None };
+        let known = neighbor.and_then(|neighbor| self.interface.next_hop(now, &neighbor));
         let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
         let _ = device.interface.poll_ingress_single(now, &mut device.frames, sockets);
+        // The interface learns from what is asked of it and answered to it, mostly what it knows already.
+        if let Some(neighbor) = neighbor
+            && self.interface.next_hop(now, &neighbor) != known
+        {
+            self.generation = self.generation.wrapping_add(1);
+        }
     }
 
     /// Lets the interface alone see a frame, with `nobody` as the set without a socket: it answers what is for none.

@@ -237,8 +237,12 @@ impl Stack {
                 self.deliver_datagram(now, frame, tuple, transmitter, route);
             }
             Class::Arp => {
+                let generation = self.link.generation();
                 self.answer(now, frame, transmitter, route);
-                self.resolve_again(now, transmitter);
+                // Those who wait are many when a network is down, and so are those who ask.
+                if self.link.generation() != generation {
+                    self.resolve_again(now, transmitter);
+                }
             }
             Class::Icmpv6 => self.deliver_icmpv6(now, frame, transmitter),
             Class::Icmp => match Report::read_v4(frame) {

@@ -61,7 +61,9 @@ impl Report {
         let local = IpAddr::V4(Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]));
         let remote = IpAddr::V4(Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]));
         let payload = quoted.get(usize::from(ip[0] & 0x0f) * 4..)?;
-        Self::about(ip[9], local, remote, payload, trouble).filter(|_| is_first)
+        // Errors go to whom the packet was from (RFC 792).
+        let is_for_sender = IpAddr::V4(packet.dst_addr()) == local;
+        Self::about(ip[9], local, remote, payload, trouble).filter(|_| is_first && is_for_sender)
     }
 
     /// Reads a report out of a message of IPv6.
@@ -71,7 +73,8 @@ impl Report {
         let quoted = &message.body[8..];
         let protocol = *quoted.get(6)?;
         let (local, remote) = (icmpv6::address(quoted, 8)?, icmpv6::address(quoted, 24)?);
-        Self::about(protocol, local.into(), remote.into(), quoted.get(IPV6_HEADER..)?, trouble)
+        let report = Self::about(protocol, local.into(), remote.into(), quoted.get(IPV6_HEADER..)?, trouble);
+        report.filter(|_| message.destination == local)
     }
 
     fn about(protocol: u8, local: IpAddr, remote: IpAddr, payload: &[u8], trouble: Trouble) -> Option<Self> {

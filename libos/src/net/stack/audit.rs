@@ -7,6 +7,7 @@ use crate::net::frame::Key;
 use crate::slots::Id;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::IpAddr;
 use smoltcp::time::Instant;
 
 impl Stack {
@@ -44,6 +45,11 @@ impl Stack {
                 .map(|listener| listener.half_open.capacity() + listener.accepted.capacity())
                 .sum(),
         ]
+    }
+
+    /// Returns the name servers that routers have told.
+    pub(crate) fn servers_v6(&self) -> &[IpAddr] {
+        &self.servers_v6
     }
 
     /// Returns how many bytes the connections take, with their buffers and their share of the tables.

@@ -1,12 +1,15 @@
 //! ICMP: neighbours and routers of IPv6, echoes, and errors about what we have sent.
 
 use super::Stack;
+use crate::net::config::is_host;
 use crate::net::connection::{Cause, Phase};
 use crate::net::device::Transmitter;
 use crate::net::frame::Key;
 use crate::net::icmpv6::{self, Message};
+use crate::net::link::Link;
 use crate::net::trouble::{Kind, Report, Trouble};
 use crate::readiness::Readiness;
+use core::net::IpAddr;
 use smoltcp::time::Instant;
 use smoltcp::wire::TcpSeqNumber;
 
@@ -74,12 +77,19 @@ impl Stack {
             autoconf.hear_neighbor(now, message);
             self.adopt_v6();
         }
-        if message.kind() == icmpv6::NEIGHBOR_SOLICITATION {
+        let is_question = message.kind() == icmpv6::NEIGHBOR_SOLICITATION;
+        let neighbor = if is_question { Some(message.source) } else { message.target() };
+        let neighbor = neighbor.map(IpAddr::from).filter(|address| is_host(*address));
+        let is_known = |link: &Link| neighbor.is_some_and(|neighbor| link.has_neighbor(neighbor));
+        let was_known = is_known(&self.link);
+        if is_question {
             self.link.hear_solicitation(now, message, transmitter);
         } else {
             self.link.hear_advertisement(now, message);
         }
-        self.resolve_again(now, transmitter);
+        if !was_known && is_known(&self.link) {
+            self.resolve_again(now, transmitter);
+        }
     }
 
     /// Sends what is due for the own IPv6 addresses.

@@ -4,8 +4,9 @@ use super::wire::{CLIENT_V6, PLAN, Queues, SERVER, SERVER_V6, World, device};
 use crate::net::icmpv6::{self, Ends, HOP_LIMIT, Message, UNFORWARDED};
 use crate::net::link::address_in;
 use crate::net::shard::Shard;
+use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::net::Ipv6Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use smoltcp::time::{Duration, Instant};
 
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
@@ -124,6 +125,40 @@ fn what_a_router_tells_runs_out() {
 }
 
 #[test]
+fn name_servers_hold_until_their_time_is_over() {
+    let mut host = Host::new();
+    let tell = |host: &mut Host, last: u16, lifetime: u32| {
+        // A router's word without a network, with one name server.
+        let mut body = Vec::from([icmpv6::ROUTER_ADVERTISEMENT, 0, 0, 0, 64, 0, 7, 8]);
+        body.extend([0; 8]);
+        if last > 0 {
+            body.extend([25, 3, 0, 0]);
+            body.extend(lifetime.to_be_bytes());
+            body.extend(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, last).octets());
+        }
+        host.hear(from_router(icmpv6::ALL_NODES, UNFORWARDED, &body));
+    };
+    let servers = |host: &mut Host| -> Vec<u16> {
+        let servers = host.shard.stack().servers_v6().to_vec();
+        servers.iter().map(|server| server.to_string().rsplit(':').next().unwrap().parse().unwrap()).collect()
+    };
+    tell(&mut host, 1, 100);
+    tell(&mut host, 2, 50);
+    // One that tells of none, and one that says again.
+    tell(&mut host, 0, 0);
+    tell(&mut host, 1, 200);
+    assert_eq!(servers(&mut host), [1, 2]);
+    host.run(Duration::from_secs(60));
+    assert_eq!(servers(&mut host), [1]);
+    tell(&mut host, 3, 40);
+    tell(&mut host, 4, 60);
+    tell(&mut host, 5, u32::MAX);
+    assert_eq!(servers(&mut host), [1, 4, 5], "the one that goes first makes way");
+    tell(&mut host, 4, 0);
+    assert_eq!(servers(&mut host), [1, 5]);
+}
+
+#[test]
 fn advertisements_from_afar_and_damaged_ones_are_ignored() {
     let mut host = Host::new();
     let whole = advertisement(1800, HOURS);
@@ -191,6 +226,26 @@ fn an_echo_request_is_answered_and_a_closed_port_is_told() {
     let told =
         sent.iter().filter_map(|frame| Message::parse(frame)).find(|message| message.kind() == 1).unwrap();
     assert_eq!((told.code(), told.destination), (4, CLIENT_V6));
+}
+
+#[test]
+fn what_is_known_of_a_neighbor_already_changes_nothing() {
+    let mut world = World::new();
+    world.run_for(Duration::from_millis(10));
+    let now = world.now;
+    let mut tell = |address, hardware: u8| {
+        let mut frame = super::segment::arp_reply(address, SERVER);
+        (frame[11], frame[27]) = (hardware, hardware);
+        super::peer::exchange(&mut world.server, now, frame);
+        world.server.stack().link().generation()
+    };
+    let (first, second) = (Ipv4Addr::new(10, 0, 0, 7), Ipv4Addr::new(10, 0, 0, 8));
+    let before = tell(first, 1);
+    assert_eq!(tell(first, 1), before);
+    assert_eq!(tell(first, 1), before);
+    assert_eq!(tell(first, 2), before + 1, "it has moved");
+    assert_eq!(tell(second, 3), before + 2, "it is new");
+    assert_eq!(tell(first, 2), before + 2);
 }
 
 #[test]

@@ -38,6 +38,19 @@ fn report(frame: &[u8], kind: u8, code: u8, value: u16) -> Vec<u8> {
     report
 }
 
+/// Addresses a report to all.
+fn sent_to_others(mut report: Vec<u8>) -> Vec<u8> {
+    if report[12..14] == [0x86, 0xdd] {
+        let body = report.split_off(54);
+        let (hardware, to_hardware) = (*report[6..].first_chunk().unwrap(), *report.first_chunk().unwrap());
+        let ends = Ends { hardware, to_hardware, source: SERVER_V6, destination: icmpv6::ALL_NODES };
+        return icmpv6::frame(ends, HOP_LIMIT, &body);
+    }
+    report[30..34].copy_from_slice(&[10, 0, 0, 255]);
+    Ipv4Packet::new_unchecked(&mut report[14..]).fill_checksum();
+    report
+}
+
 /// A world that swallows TCP, and the segments that were sent.
 fn silent() -> (World, Rc<RefCell<Vec<Vec<u8>>>>) {
     let mut world = World::new();
@@ -77,6 +90,10 @@ fn connecting_fails_at_once_with_what_is_reported() {
         world.client.device().incoming.0.push_back(report(&forged, kind, code, 0));
         world.settle();
         assert_eq!(world.client.stack().connected(id), Ok(Progress::Waiting), "a wrong number is forged");
+        let to_others = sent_to_others(report(&syn, kind, code, 0));
+        world.client.device().incoming.0.push_back(to_others);
+        world.settle();
+        assert_eq!(world.client.stack().connected(id), Ok(Progress::Waiting), "errors go to the sender");
         world.client.device().incoming.0.push_back(report(&syn, kind, code, 0));
         world.settle();
         assert_eq!(world.client.stack().connected(id), Err(error));
