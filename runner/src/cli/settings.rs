@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::command_line::CommandLine;
 use crate::network::Address;
 
 /// Settings that stand on the guest's command line.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("own_address").args(["address", "address_v6"]).multiple(true))]
 pub(super) struct Settings {
     /// Address of the guest with its prefix; without it the guest asks by DHCP
     #[arg(long = "ip", value_name = "CIDR")]
@@ -23,7 +24,7 @@ pub(super) struct Settings {
     #[arg(long = "gateway6", value_name = "IP", requires = "address_v6")]
     gateway_v6: Option<Ipv6Addr>,
     /// Name server of the guest
-    #[arg(long = "dns", value_name = "IP", requires = "address")]
+    #[arg(long = "dns", value_name = "IP", requires = "own_address")]
     name_server: Option<IpAddr>,
     /// Offloads of the guest's network card: on, off, a list of those to leave out (-tso,-lro), or of the only ones
     /// (csum,event-idx)
@@ -132,6 +133,21 @@ mod tests {
         for text in ["", "fd00::1", "fd00::1/0", "fd00::1/129", "10.0.0.1/24"] {
             assert!(parse_address_v6(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_server_goes_with_an_address_of_either_version() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let line = |words: &str| <Line as clap::Parser>::try_parse_from(words.split(' '));
+        let server = |words| line(words).unwrap().settings.name_server.map(|server| server.to_string());
+        assert_eq!(server("run --ip 10.0.2.9/24 --dns 10.0.2.3").as_deref(), Some("10.0.2.3"));
+        assert_eq!(server("run --ip6 fd00::9/64 --dns fd00::3").as_deref(), Some("fd00::3"));
+        assert_eq!(server("run --ip 10.0.2.9/24 --ip6 fd00::9/64 --dns fd00::3").as_deref(), Some("fd00::3"));
+        assert!(line("run --dns 10.0.2.3").is_err());
     }
 
     #[test]
