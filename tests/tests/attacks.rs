@@ -346,7 +346,8 @@ fn the_backtrace_leads_from_the_crime_to_main() {
 }
 
 fn leads_to_main(place: Place) {
-    let report = run(place, "panic").unwrap().crash.expect("a panic is reported");
+    let report =
+        run(place, "panic").unwrap_or_else(|error| panic!("{error}")).crash.expect("a panic is reported");
     let functions: Vec<&str> =
         report.backtrace.iter().filter_map(|frame| frame.function.as_deref()).collect();
     let position = |name: &str| functions.iter().position(|function| function.ends_with(name));
