@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runner::{Forward, Machine, Network, UserNetwork};
+use runner::{Forward, Machine, MachineConfig, Network, UserNetwork};
 
 use crate::{program, server};
 
@@ -33,9 +33,21 @@ impl Echo {
     /// It cannot be built or started.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
-        let mut config = program::machine(directory, "echo", &[]);
+        Self::publish(program::machine(directory, "echo", &[]))
+    }
+
+    /// Starts a machine that runs it, with the user network and both ports published.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    #[must_use]
+    pub fn publish(mut config: MachineConfig) -> Self {
         let forwards = vec![Forward::tcp(0, PORT), Forward::udp(0, PORT)];
-        config.network = Network::User(UserNetwork { forwards, ..UserNetwork::default() });
+        match &mut config.network {
+            Network::User(user) => user.forwards = forwards,
+            other => *other = Network::User(UserNetwork { forwards, ..UserNetwork::default() }),
+        }
         Self { machine: Machine::start(&config).unwrap_or_else(|error| panic!("{error}")) }
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use runner::builder::build_binary;
 use runner::workspace::{Program, Workspace};
-use runner::{BuildRequest, CommandLine, Image, MachineConfig, Symbols, build_app, iso};
+use runner::{Accelerator, BuildRequest, CommandLine, Image, MachineConfig, Symbols, build_app, iso};
 
 /// How an image is booted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +56,16 @@ pub fn machine(directory: &Path, name: &str, arguments: &[&str]) -> MachineConfi
     config.command_line =
         arguments.iter().fold(CommandLine::new().argument(name), |line, word| line.argument(word));
     config
+}
+
+/// Returns what [`machine`] does, as a Linux process in place of a machine.
+///
+/// # Panics
+///
+/// There is no such program, or it cannot be built.
+#[must_use]
+pub fn hosted(directory: &Path, name: &str, arguments: &[&str]) -> MachineConfig {
+    MachineConfig { accelerator: Accelerator::Hosted, ..machine(directory, name, arguments) }
 }
 
 /// Makes a disc of program `name` and returns the machine that boots it.

@@ -27,7 +27,9 @@ pub struct Terminal {
     output: Screen,
     errors: Screen,
     temporary: TempDir,
-    /// QEMU, once seen: it must not outlive the command.
+    /// End of the name that the machine's process goes by.
+    machine_name: String,
+    /// QEMU, or the guest's own process, once seen: it must not outlive the command.
     machine: Option<u32>,
 }
 
@@ -63,7 +65,8 @@ impl Terminal {
         let mut child = command.spawn().expect("what cargo has just built can be started");
         let input = child.stdin.take();
         let (output, errors) = (Screen::new(child.stdout.take()), Screen::new(child.stderr.take()));
-        Self { child, input, output, errors, temporary, machine: None }
+        let machine_name = runner::qemu::PROGRAM.to_owned();
+        Self { child, input, output, errors, temporary, machine_name, machine: None }
     }
 
     /// Starts `cargo metaos run` of a program's image on TCG, with more words.
@@ -73,9 +76,25 @@ impl Terminal {
     /// The command or the program cannot be built.
     #[must_use]
     pub fn run(directory: &Path, program: &str, words: &[&str]) -> Self {
+        Self::run_on(directory, program, "tcg", words)
+    }
+
+    /// Starts `cargo metaos run` of a program's image as a Linux process, with more words.
+    ///
+    /// # Panics
+    ///
+    /// The command or the program cannot be built.
+    #[must_use]
+    pub fn run_hosted(directory: &Path, program: &str, words: &[&str]) -> Self {
+        let mut terminal = Self::run_on(directory, program, "hosted", words);
+        program.clone_into(&mut terminal.machine_name);
+        terminal
+    }
+
+    fn run_on(directory: &Path, program: &str, accelerator: &str, words: &[&str]) -> Self {
         let image = program::image(directory, program, program::Boot::Direct);
         let image = image.to_str().expect("the directory for tests has a name of text");
-        Self::start(directory, &[&["run", image, "--accel", "tcg"], words].concat())
+        Self::start(directory, &[&["run", image, "--accel", accelerator], words].concat())
     }
 
     /// Types on standard input.
@@ -120,7 +139,7 @@ impl Terminal {
         send(self.child.id(), signal);
     }
 
-    /// Sends QEMU a signal.
+    /// Sends the machine's process a signal.
     ///
     /// # Panics
     ///
@@ -129,7 +148,7 @@ impl Terminal {
         send(self.machine(), signal);
     }
 
-    /// Returns the process of QEMU, once it runs.
+    /// Returns the machine's process, once it runs: QEMU's, or the guest's own.
     ///
     /// # Panics
     ///
@@ -139,8 +158,9 @@ impl Terminal {
             return machine;
         }
         let parent = self.child.id();
-        let machine = within(TIMEOUT, || child_named(parent, runner::qemu::PROGRAM));
-        let machine = machine.unwrap_or_else(|| panic!("qemu does not start:\n{}", self.errors.text()));
+        let machine = within(TIMEOUT, || child_named(parent, &self.machine_name));
+        let machine = machine
+            .unwrap_or_else(|| panic!("{} does not start:\n{}", self.machine_name, self.errors.text()));
         self.machine = Some(machine);
         machine
     }
@@ -168,7 +188,7 @@ impl Terminal {
         };
         if let Some(machine) = self.machine {
             let is_gone = within(TIMEOUT, || (!is_running(machine)).then_some(()));
-            assert!(is_gone.is_some(), "qemu outlives the command");
+            assert!(is_gone.is_some(), "{} outlives the command", self.machine_name);
         }
         let left: Vec<PathBuf> = fs::read_dir(self.temporary.path())
             .expect("the directory for temporary files is still there")
