@@ -174,6 +174,14 @@ fn the_forwarder_carries_connections_and_datagrams_of_echo() {
 }
 
 #[test]
+fn behind_the_forwarder_a_guest_is_told_at_once_that_it_reaches_nobody() {
+    let user = UserNetwork { backend: Backend::Forwarder, ..UserNetwork::default() };
+    let config = program::hosted(directory(), "netbench", &["client", "tcp-rr", "192.0.2.1"]);
+    let Outcome { status, console, .. } = run(&MachineConfig { network: Network::User(user), ..config });
+    assert!(status == 1 && console.contains("NetworkUnreachable"), "{console}");
+}
+
+#[test]
 fn two_guests_talk_to_each_other() {
     let directory_of_link = tempfile::tempdir().expect("the host has a directory for temporary files");
     let link = directory_of_link.path().join("link");

@@ -57,7 +57,7 @@ impl Ground {
         listeners: Vec<Listener>,
         place: Place,
     ) -> io::Result<Self> {
-        let mut wire = Wire::new(wire);
+        let mut wire = Wire::new(wire).refusing_as(GATEWAY, place.gateway);
         let mut config = Config::new(GATEWAY.into());
         config.random_seed = RandomState::new().hash_one(0);
         let mut interface = Interface::new(config, &mut wire, Instant::now());

@@ -4,7 +4,7 @@
 //! One thread with a TCP/IP stack of its own, the published smoltcp, which plays the guest's gateway: a connection that
 //! the host accepts is opened again from the gateway to the guest, and bytes are carried over between the two. Frames
 //! go over a packet socket, as long as IP allows, since nothing on the way is a real wire. What the guest itself wants
-//! to reach, beyond its gateway, is not there: passt or a tap interface carry that.
+//! to reach, beyond its gateway, is refused ([`refusal`]): passt or a tap interface carry that.
 //!
 //! ```text
 //! client ── host's TCP ── [stream] ── smoltcp ── [wire] ── socket pair ── guest
@@ -12,6 +12,7 @@
 
 mod datagrams;
 mod ground;
+mod refusal;
 mod stream;
 mod wire;
 

@@ -215,6 +215,36 @@ fn datagrams_find_their_client() {
     }
 }
 
+/// The guest's bytes are hostile, and the forwarder runs with its user's rights.
+#[test]
+fn garbage_from_the_guest_leaves_the_forwarder_forwarding() {
+    let (ours, theirs) = socket_pair().unwrap();
+    let (forwards, listeners) = listen(&[Forward::tcp(0, ECHO), Forward::udp(0, ECHO)]).unwrap();
+    let _forwarder = Forwarder::start(ours, listeners, PLACE).unwrap();
+    let start: [u8; 26] = *b"\0\0\0\0\0\0\0\0\0\0\0\0\x52\x55\x0a\0\x02\x02\x52\x54\0\x12\x34\x56\x08\0";
+    let mut state = 1_u64;
+    for turn in 0..20_000_usize {
+        let mut message: Vec<u8> = (0..turn * 7 % 2000 + 1)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state.to_be_bytes()[0]
+            })
+            .collect();
+        // Every other message gets as far as the IP header, or that of ARP.
+        if turn % 2 == 0 && message.len() > 40 {
+            message[..26].copy_from_slice(&start);
+            message[25] = if turn % 4 == 0 { 0 } else { 6 };
+            message[26] = 0x45;
+        }
+        rustix::net::send(&theirs, &message, rustix::net::SendFlags::empty()).unwrap();
+        // What is answered is read, so that the link does not fill up.
+        let mut answer = [0; 2048];
+        let _ = rustix::net::recv(&theirs, &mut answer[..], rustix::net::RecvFlags::DONTWAIT);
+    }
+    let _guest = Guest::start(theirs);
+    assert_eq!(exchange(forwards[0].host_port, b"hello").unwrap(), b"hello");
+}
+
 #[test]
 fn a_forwarder_ends_when_it_is_dropped_and_when_the_guest_has_gone() {
     let (forwarder, guest, ports) = forwarded(&[Forward::tcp(0, ECHO)]);

@@ -4,6 +4,7 @@
 //! meanwhile smoltcp is told that the card is busy, so that a guest that does not read costs a bounded amount of memory.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use abi::hosted::network::HEADER;
@@ -13,6 +14,9 @@ use stock_smoltcp as smoltcp;
 
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
+use smoltcp::wire::EthernetAddress;
+
+use super::refusal;
 
 /// Longest IP packet.
 pub(crate) const MTU: u16 = u16::MAX;
@@ -32,12 +36,20 @@ pub(super) struct Wire {
     waiting: VecDeque<Vec<u8>>,
     turn: usize,
     is_closed: bool,
+    /// The addresses of a gateway that is none.
+    refuses_as: Option<(EthernetAddress, Ipv4Addr)>,
 }
 
 impl Wire {
     pub(super) fn new(socket: OwnedFd) -> Self {
         let incoming = vec![0; LONGEST].into_boxed_slice();
-        Self { socket, incoming, waiting: VecDeque::new(), turn: TURN, is_closed: false }
+        let waiting = VecDeque::new();
+        Self { socket, incoming, waiting, turn: TURN, is_closed: false, refuses_as: None }
+    }
+
+    /// Answers what is for somebody beyond the gateway that has these addresses.
+    pub(super) fn refusing_as(self, hardware_address: EthernetAddress, gateway: Ipv4Addr) -> Self {
+        Self { refuses_as: Some((hardware_address, gateway)), ..self }
     }
 
     /// Allows another turn's frames, and sends what waits.
@@ -66,6 +78,15 @@ impl Wire {
     /// Tells whether a turn ended before everything was read.
     pub(super) fn has_more(&self) -> bool {
         self.turn == 0
+    }
+
+    fn refuse(&mut self, length: usize) {
+        let Some((hardware_address, gateway)) = self.refuses_as else { return };
+        let Some(answer) = refusal::answer(&self.incoming[HEADER..length], hardware_address, gateway) else {
+            return;
+        };
+        let Self { socket, waiting, .. } = self;
+        Outgoing { socket, waiting }.consume(answer.len(), |frame| frame.copy_from_slice(&answer));
     }
 
     /// Reads a message and returns the bytes of its frame; `None`: there is none.
@@ -103,6 +124,7 @@ impl Device for Wire {
         }
         self.turn -= 1;
         let length = self.read()?;
+        self.refuse(length);
         let Self { socket, incoming, waiting, .. } = self;
         Some((Incoming(&incoming[HEADER..length]), Outgoing { socket, waiting }))
     }
