@@ -95,6 +95,7 @@ impl<'a> SocketSet<'a> {
     /// # Panics
     /// This function may panic if the handle does not belong to this socket set
     /// or the socket has the wrong type.
+    #[inline]
     pub fn get<T: AnySocket<'a>>(&self, handle: SocketHandle) -> &T {
         match self.sockets[handle.0].inner.as_ref() {
             Some(item) => {
@@ -109,6 +110,7 @@ impl<'a> SocketSet<'a> {
     /// # Panics
     /// This function may panic if the handle does not belong to this socket set
     /// or the socket has the wrong type.
+    #[inline]
     pub fn get_mut<T: AnySocket<'a>>(&mut self, handle: SocketHandle) -> &mut T {
         match self.sockets[handle.0].inner.as_mut() {
             Some(item) => T::downcast_mut(&mut item.socket)

@@ -273,6 +273,7 @@ impl RttEstimator {
         );
     }
 
+    #[inline]
     fn update_rto(&mut self) {
         // RFC 6298 (2.2), (2.3)
         let margin = RTTE_MIN_MARGIN.max(self.rttvar * RTTE_K);
@@ -953,6 +954,7 @@ impl<'a> Socket<'a> {
 
     /// Return when buffers that are too large now shrink.
     #[cfg(feature = "alloc")]
+    #[inline]
     fn shrinks_at(&self) -> Option<Instant> {
         let elastic = self.elastic.as_ref()?;
         let is_recv_oversized = elastic.is_oversized(&self.rx_buffer);
@@ -1008,6 +1010,7 @@ impl<'a> Socket<'a> {
     }
 
     /// Make room in a full transmit buffer, if it is elastic, and return the octets that fit.
+    #[inline]
     pub fn make_send_room(&mut self) -> usize {
         #[cfg(feature = "alloc")]
         if self.tx_buffer.is_full()
@@ -3158,6 +3161,7 @@ impl<'a> Socket<'a> {
         }
     }
 
+    #[inline]
     fn ack_to_transmit(&self) -> bool {
         if let Some(remote_last_ack) = self.remote_last_ack {
             remote_last_ack < self.remote_seq_no + self.rx_buffer.len()

@@ -773,35 +773,39 @@ pub mod checksum {
     /// Compute an RFC 1071 compliant checksum (without the final complement).
     pub fn data(data: &[u8]) -> u16 {
         // We calculate the sum in native-endian before converting to big-endian at the end
-        // see RFC 1071 section 2.(B) for details
-        let mut accum: u32 = 0;
+        // see RFC 1071 section 2.(B) for details. Words of eight octets, whose carries are added
+        // at the low end, come to the same once folded, see 2.(C).
+        let mut accum: u64 = 0;
 
         // We manually unroll this hot loop.
         // When optimizing for size (as is common for microcontrollers) the compiler will not unroll
         // this. Manually unrolling allows us to do more work per loop tax (compare and branch).
-        // It does not seem to affect the auto-vectorization on bigger machines.
-        let (chunks, mut rem) = data.as_chunks::<4>();
-        for chunk in chunks {
-            let val_0 = u16::from_ne_bytes(chunk[..2].try_into().unwrap());
-            let val_1 = u16::from_ne_bytes(chunk[2..4].try_into().unwrap());
-            accum += val_0 as u32;
-            accum += val_1 as u32;
+        let (blocks, rest) = data.as_chunks::<32>();
+        for block in blocks {
+            accum = add(accum, &block[..8]);
+            accum = add(accum, &block[8..16]);
+            accum = add(accum, &block[16..24]);
+            accum = add(accum, &block[24..]);
         }
 
-        // Handle 2 bytes of tail, if present.
-        if rem.len() >= 2 {
-            let val = u16::from_ne_bytes(rem[..2].try_into().unwrap());
-            accum += val as u32;
-            rem = &rem[2..];
+        let (words, rest) = rest.as_chunks::<8>();
+        for word in words {
+            accum = add(accum, word);
         }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        accum = add(accum, &last);
 
-        // Add the last remaining odd byte, if any.
-        if let Some(&value) = rem.first() {
-            accum += u16::from_ne_bytes([value, 0]) as u32;
-        }
+        let folded = (accum >> 32) + (accum & 0xffff_ffff);
+        let folded = (folded >> 32) + (folded & 0xffff_ffff);
+        u16::to_be(propagate_carries(folded as u32))
+    }
 
-        let collapsed = propagate_carries(accum);
-        u16::to_be(collapsed)
+    /// Add eight octets to a sum, and the carry at its low end.
+    #[inline(always)]
+    fn add(accum: u64, word: &[u8]) -> u64 {
+        let (sum, carry) = accum.overflowing_add(u64::from_ne_bytes(word.try_into().unwrap()));
+        sum + u64::from(carry)
     }
 
     /// Combine several RFC 1071 compliant checksums.
@@ -978,6 +982,34 @@ pub(crate) mod test {
     use crate::wire::{IpAddress, IpCidr, IpProtocol, IpRepr};
     #[cfg(feature = "proto-ipv4")]
     use crate::wire::{Ipv4Address, Ipv4Repr};
+
+    #[test]
+    fn checksum_is_the_sum_of_words_of_two_octets() {
+        fn expected(data: &[u8]) -> u16 {
+            let words = data
+                .chunks(2)
+                .map(|word| u64::from(word[0]) << 8 | u64::from(*word.get(1).unwrap_or(&0)));
+            let mut sum: u64 = words.sum();
+            while sum > 0xffff {
+                sum = (sum >> 16) + (sum & 0xffff);
+            }
+            sum as u16
+        }
+
+        let mut data = [0xff; 200];
+        for length in 0..data.len() {
+            assert_eq!(checksum::data(&data[..length]), expected(&data[..length]));
+        }
+        let mut state = 1_u32;
+        for round in 0..2000 {
+            for octet in &mut data {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *octet = (state >> 24) as u8;
+            }
+            let data = &data[round % 9..data.len() - round % 67];
+            assert_eq!(checksum::data(data), expected(data));
+        }
+    }
 
     #[test]
     #[cfg(feature = "proto-ipv4")]

@@ -995,6 +995,7 @@ impl<'a> Repr<'a> {
     ///
     /// This should be used for buffer space calculations.
     /// The TCP header length is a multiple of 4.
+    #[inline]
     pub fn header_len(&self) -> usize {
         let mut length = field::URGENT.end;
         if self.max_seg_size.is_some() {
@@ -1009,21 +1010,17 @@ impl<'a> Repr<'a> {
         if self.timestamp.is_some() {
             length += 10;
         }
-        let sack_range_len: usize = self
-            .sack_ranges
-            .iter()
-            .map(|o| o.map(|_| 8).unwrap_or(0))
-            .sum();
-        if sack_range_len > 0 {
-            length += sack_range_len + 2;
+        let [first, second, third] = &self.sack_ranges;
+        let is_any = first.is_some() || second.is_some() || third.is_some();
+        if is_any {
+            let count = |range: &Option<_>| usize::from(range.is_some());
+            length += 2 + 8 * (count(first) + count(second) + count(third));
         }
-        if !length.is_multiple_of(4) {
-            length += 4 - length % 4;
-        }
-        length
+        (length + 3) & !3
     }
 
     /// Return the length of a packet that will be emitted from this high-level representation.
+    #[inline]
     pub fn buffer_len(&self) -> usize {
         self.header_len() + self.payload.len()
     }

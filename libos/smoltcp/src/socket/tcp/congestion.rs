@@ -103,6 +103,7 @@ impl AckTrain {
 
     /// Note that `len` octets were acknowledged, which leaves `in_flight`, and return how slow
     /// start goes on.
+    #[inline]
     fn on_ack(
         &mut self,
         now: Instant,

@@ -117,6 +117,7 @@ impl Scoreboard {
     }
 
     /// Return `seq`, or the end of the range that it lies in.
+    #[inline]
     pub(super) fn skip(&self, seq: TcpSeqNumber) -> TcpSeqNumber {
         self.iter()
             .find(|range| range.start <= seq && seq < range.end)
@@ -124,6 +125,7 @@ impl Scoreboard {
     }
 
     /// Return where the first range after `seq` starts.
+    #[inline]
     pub(super) fn next_start(&self, seq: TcpSeqNumber) -> Option<TcpSeqNumber> {
         let mut starts = self.iter().map(|range| range.start);
         starts.find(|start| *start >= seq)
