@@ -23,8 +23,8 @@ use abi::upcall::VECTOR_SYSCALL;
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Distance of two stubs, in bytes.
-const STUB_SIZE: u64 = 16;
+/// Distance of two stubs, in bytes: two pushes and a jump take no more.
+const STUB_SIZE: u64 = 12;
 
 /// What the SYSCALL entry reaches through GS: top of the call stack, a slot for the caller's stack pointer, the
 /// return address of the gate.
@@ -53,8 +53,9 @@ global_asm!(
     ".if vector > 30 || !((1 << vector) & {with_error_code})",
     "push 0",
     ".endif",
-    "push vector; jmp trap_common; .balign 16",
+    "push vector; jmp trap_common",
     ".set vector, vector + 1",
+    ".org trap_stubs + {stub_size} * vector, 0xcc",
     ".endr",
 
     "trap_common:",
@@ -82,6 +83,7 @@ global_asm!(
     // rcx and r11 hold again what SYSCALL put there: the gate's return address and the flags.
     "mov rsp, [rsp + 24]; sysretq",
     ".text",
+    stub_size = const STUB_SIZE,
     with_error_code = const 0x6022_7d00,
     // All flags but AC (bit 18), DF (10) and NT (14).
     keep = const !0x4_4400_i32,
