@@ -127,10 +127,11 @@ impl Placed {
         }
     }
 
-    /// Returns what goes to the file. A segment that can be written ends with its last byte that is not zero. Any
-    /// other is whole pages, so that what stands behind it in the file is never mapped with its rights.
+    /// Returns what goes to the file. A segment that can be written, or is copied and never mapped, ends with its last
+    /// byte that is not zero. Any other is whole pages, so that what stands behind it in the file is never mapped with
+    /// its rights.
     pub(crate) fn file_bytes(&self) -> &[u8] {
-        if !self.access.contains(Access::WRITE) {
+        if self.owner != image::OWNER_NUCLEUS && !self.access.contains(Access::WRITE) {
             return &self.contents;
         }
         let used = self.contents.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -30,9 +30,8 @@ pub(crate) fn fill(layout: &mut Layout, nucleus: &NucleusNote) -> Result<(), Ref
 
     let entry =
         layout.physical(nucleus.multiboot_entry).ok_or_else(|| refuse("has no entry in the image"))?;
-    let offset = write::first_segment_offset();
     let in_segment = layout.segments.first().and_then(|first| address.checked_sub(first.virtual_start));
-    let file_offset = in_segment.map(|in_segment| in_segment.saturating_add(offset));
+    let file_offset = in_segment.map(|in_segment| in_segment.saturating_add(write::LATEST_FIRST_SEGMENT));
     let header = layout.contents_from(address).ok_or_else(|| refuse("is not in the file"))?;
     let header = check(header).map_err(refuse)?;
     match file_offset {

@@ -177,7 +177,7 @@ fn segments(
         segments.push(SegmentReport {
             virtual_start: VirtAddr(start),
             physical_start: PhysAddr(header.p_paddr(ENDIAN)),
-            memory_bytes: header.p_memsz(ENDIAN),
+            memory_bytes: abi::address::page_align_up(header.p_memsz(ENDIAN)).unwrap_or(u64::MAX),
             file_bytes: header.p_filesz(ENDIAN),
             access: input::access(header),
         });

@@ -1,12 +1,14 @@
-//! Writes the image: file header, program headers, notes, then every segment at a page boundary.
+//! Writes the image: file header, program headers, notes, the nucleus's segments close together, then the guest's at page
+//! boundaries.
 //!
 //! The same file runs on a machine and as a Linux process. Boot loaders copy to the physical addresses and enter by
 //! the PVH note or the multiboot2 header; Linux maps page by page to the virtual addresses and enters at the file's
 //! entry, which is the guest's. So file offsets and virtual addresses agree modulo the page size, and the program
 //! headers of the nucleus name low virtual addresses: those that it is linked for are none of a process, and a process
-//! unmaps what lies there before it does anything else. There are no sections.
+//! unmaps what lies there before it does anything else. They are chosen to agree with the file, and nobody but Linux
+//! looks at them. There are no sections.
 
-use abi::image::OWNER_NUCLEUS;
+use abi::image::{MAX_SEGMENTS, OWNER_NUCLEUS};
 use abi::layout::{LINUX_PROGRAM, LOAD_DIRECT, NUCLEUS, NUCLEUS_END};
 use abi::note::{NAME, XEN_NAME, XEN_PHYS32_ENTRY};
 use abi::{Access, PAGE_SIZE};
@@ -22,17 +24,18 @@ const PAGE: u64 = PAGE_SIZE as u64;
 /// Program headers beside the segments': the stack and two notes.
 const OTHER_HEADERS: u32 = 3;
 const NOTE_ALIGNMENT: u64 = 4;
+/// Of the nucleus's segments in the file. GRUB looks for its header at every eighth byte (multiboot2 specification,
+/// 3.1.1).
+const NUCLEUS_ALIGNMENT: u64 = 16;
 
 const _: () = assert!(
-    LOAD_DIRECT + (NUCLEUS_END.0 - NUCLEUS.0) <= LINUX_PROGRAM.0,
+    LOAD_DIRECT + (NUCLEUS_END.0 - NUCLEUS.0) + MAX_SEGMENTS as u64 * PAGE <= LINUX_PROGRAM.0,
     "a process unmaps all of the nucleus with what lies below programs"
 );
 
-/// Returns the file offset of the first segment: headers and notes fill less than a page (the names in the report
-/// are cut).
-pub(crate) const fn first_segment_offset() -> u64 {
-    PAGE
-}
+/// The first segment starts at this file offset at the latest: headers and notes fill less than a page (the names in the
+/// report are cut).
+pub(crate) const LATEST_FIRST_SEGMENT: u64 = PAGE;
 
 /// Writes the image file. `entry` is that of a Linux process, `pvh_entry` that of the nucleus.
 pub(crate) fn image(
@@ -62,13 +65,19 @@ fn write(layout: &Layout, entry: u64, notes: &[Vec<u8>; 2]) -> object::write::Re
     let segment_offsets: Vec<u64> = layout
         .segments
         .iter()
-        .map(|segment| writer.reserve(segment.file_bytes().len() as u64, PAGE))
+        .map(|segment| writer.reserve(segment.file_bytes().len() as u64, alignment(segment)))
         .collect();
 
     writer.write_file_header(&file_header(entry))?;
     writer.write_align_program_headers();
-    for (segment, &offset) in layout.segments.iter().zip(&segment_offsets) {
-        writer.write_program_header(&load_header(segment, layout.load_address, offset));
+    for (index, (segment, &offset)) in (0..).zip(layout.segments.iter().zip(&segment_offsets)) {
+        let physical = layout.load_address + segment.load_offset;
+        writer.write_program_header(&load_header(
+            segment,
+            physical,
+            mapped_at(index, segment, offset),
+            offset,
+        ));
     }
     writer.write_program_header(&stack_header());
     for (note, offset) in notes.iter().zip(note_offsets) {
@@ -96,25 +105,33 @@ fn file_header(entry: u64) -> FileHeader {
     }
 }
 
-fn load_header(segment: &Placed, load_address: u64, offset: u64) -> ProgramHeader {
+fn load_header(segment: &Placed, physical: u64, mapped: u64, offset: u64) -> ProgramHeader {
+    let file_bytes = segment.file_bytes().len() as u64;
+    // Linux would have to write zeros behind the file's bytes.
+    let is_written = segment.access.contains(Access::WRITE);
     ProgramHeader {
         p_type: elf::PT_LOAD,
         p_flags: flags(segment.access),
         p_offset: offset,
-        p_vaddr: mapped_at(segment),
-        p_paddr: load_address + segment.load_offset,
-        p_filesz: segment.file_bytes().len() as u64,
-        p_memsz: segment.length,
+        p_vaddr: mapped,
+        p_paddr: physical,
+        p_filesz: file_bytes,
+        p_memsz: if is_written { segment.length } else { file_bytes },
         p_align: PAGE,
     }
 }
 
-/// Returns where Linux maps a segment: the nucleus's at low addresses, wherever boot loaders put it.
-fn mapped_at(segment: &Placed) -> u64 {
+/// Returns where Linux maps a segment, the `index`th: the nucleus's at low addresses, wherever boot loaders put it, and a
+/// page further apart each, so that none shares a page with another.
+const fn mapped_at(index: u64, segment: &Placed, offset: u64) -> u64 {
     match segment.owner {
-        OWNER_NUCLEUS => LOAD_DIRECT + segment.load_offset,
+        OWNER_NUCLEUS => LOAD_DIRECT + segment.load_offset + index * PAGE + offset % PAGE,
         _ => segment.virtual_start,
     }
+}
+
+const fn alignment(segment: &Placed) -> u64 {
+    if segment.owner == OWNER_NUCLEUS { NUCLEUS_ALIGNMENT } else { PAGE }
 }
 
 /// Tells Linux that the stack is not executable.

@@ -5,6 +5,9 @@ use abi::layout::{GUEST_IMAGE, LINUX_PROGRAM, LOAD_DIRECT, LOAD_GRUB, NUCLEUS};
 use abi::{Access, PhysAddr, VirtAddr};
 use core::mem::offset_of;
 use metaos_linker::{GuestPolicy, Image, Input, LinkError, Options, Room, inspect, link};
+use object::LittleEndian;
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::builder::{Elf, Segment};
 use crate::samples;
@@ -29,6 +32,18 @@ fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap())
+}
+
+/// Returns where the file has each segment.
+fn file_offsets(image: &Image) -> Vec<usize> {
+    load_headers(image).iter().map(|header| usize::try_from(header.p_offset(LittleEndian)).unwrap()).collect()
+}
+
+fn load_headers(image: &Image) -> Vec<ProgramHeader64<LittleEndian>> {
+    let bytes = image.bytes.as_slice();
+    let headers =
+        FileHeader64::<LittleEndian>::parse(bytes).unwrap().program_headers(LittleEndian, bytes).unwrap();
+    headers.iter().copied().filter(|header| header.p_type(LittleEndian) == elf::PT_LOAD).collect()
 }
 
 #[test]
@@ -60,13 +75,13 @@ fn zeroed_data_takes_no_room_in_the_file() {
     let image = link_elfs(&samples::nucleus(), &guest, LOAD_DIRECT).unwrap();
     let data = image.report.segments[5];
     assert_eq!((data.file_bytes, data.memory_bytes), (10, 0x5000));
-    assert_eq!(image.bytes.len(), 6 * PAGE + 10);
+    assert_eq!(image.bytes.len(), file_offsets(&image)[5] + 10);
 }
 
 #[test]
 fn the_nucleus_learns_where_everything_lies() {
     let image = good_image();
-    let table = &image.bytes[2 * PAGE..];
+    let table = &image.bytes[file_offsets(&image)[1]..];
     assert_eq!(u32_at(table, offset_of!(ImageTable, segment_count)), 6);
     assert_eq!(u64_at(table, offset_of!(ImageTable, load_address)), LOAD_DIRECT);
     assert_eq!(u64_at(table, offset_of!(ImageTable, guest_entry)), samples::ENTRY);
@@ -84,7 +99,9 @@ fn the_nucleus_learns_where_everything_lies() {
 #[test]
 fn boot_loaders_find_physical_entries() {
     let image = link_elfs(&samples::nucleus(), &samples::guest(), LOAD_GRUB).unwrap();
-    let header = &image.bytes[PAGE..];
+    let header_start = file_offsets(&image)[0];
+    assert!(header_start.is_multiple_of(8));
+    let header = &image.bytes[header_start..];
     let offset = u32::try_from(samples::MULTIBOOT_ENTRY - samples::NUCLEUS_TEXT).unwrap();
     assert_eq!(u32_at(header, 24), 0x100_0000 + offset);
 
@@ -97,33 +114,59 @@ fn boot_loaders_find_physical_entries() {
 
 #[test]
 fn the_file_is_also_laid_out_for_linux() {
-    use object::read::elf::{FileHeader, ProgramHeader};
     for load_address in [LOAD_DIRECT, LOAD_GRUB] {
         let image = link_elfs(&samples::nucleus(), &samples::guest(), load_address).unwrap();
-        let endian = object::LittleEndian;
-        let header =
-            object::elf::FileHeader64::<object::LittleEndian>::parse(image.bytes.as_slice()).unwrap();
-        assert_eq!(header.e_entry(endian), samples::ENTRY);
-        let headers = header.program_headers(endian, image.bytes.as_slice()).unwrap();
-        let loaded = headers.iter().filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
-        for (header, segment) in loaded.zip(&image.report.segments) {
-            let address = header.p_vaddr(endian);
-            assert_eq!(header.p_offset(endian) % 4096, address % 4096);
-            assert_eq!(header.p_paddr(endian), segment.physical_start.0);
+        let header = FileHeader64::<LittleEndian>::parse(image.bytes.as_slice()).unwrap();
+        assert_eq!(header.e_entry(LittleEndian), samples::ENTRY);
+        let headers = load_headers(&image);
+        for (header, segment) in headers.iter().zip(&image.report.segments) {
+            let address = header.p_vaddr(LittleEndian);
+            assert_eq!(header.p_offset(LittleEndian) % 4096, address % 4096);
+            assert_eq!(header.p_paddr(LittleEndian), segment.physical_start.0);
+            let has_zeros = header.p_memsz(LittleEndian) > header.p_filesz(LittleEndian);
+            assert!(!has_zeros || segment.access.contains(Access::WRITE));
             if segment.is_of_nucleus() {
                 assert!((LOAD_DIRECT..LINUX_PROGRAM.0).contains(&address), "{address:#x}");
             } else {
                 assert_eq!(address, segment.virtual_start.0);
             }
         }
+        let pages = |header: &ProgramHeader64<LittleEndian>| {
+            let start = header.p_vaddr(LittleEndian);
+            (start / 4096, (start + header.p_memsz(LittleEndian)).div_ceil(4096))
+        };
+        assert!(headers.windows(2).all(|pair| pages(&pair[0]).1 <= pages(&pair[1]).0));
     }
+}
+
+/// A page of the file that is executed in ring 3 holds nothing else.
+#[test]
+fn code_of_the_guest_has_its_pages_of_the_file_to_itself() {
+    let image = good_image();
+    let [offset, next] = [3, 4].map(|segment| file_offsets(&image)[segment]);
+    let code = image.report.segments[3];
+    assert_eq!((code.access, code.file_bytes), (Access::READ_EXECUTE, code.memory_bytes));
+    assert!(offset.is_multiple_of(PAGE) && next == offset + PAGE);
+}
+
+#[test]
+fn the_nucleus_takes_no_whole_pages_of_the_file() {
+    let image = good_image();
+    let offsets = file_offsets(&image);
+    let ends = image.report.segments.iter().zip(&offsets);
+    let ends: Vec<usize> =
+        ends.map(|(segment, at)| at + usize::try_from(segment.file_bytes).unwrap()).collect();
+    assert!(offsets[0] < PAGE);
+    assert!(offsets[1] - ends[0] < 16 && offsets[2] - ends[1] < 16);
 }
 
 #[test]
 fn a_jump_past_the_end_of_code_meets_a_breakpoint() {
     let image = good_image();
-    let text = &image.bytes[4 * PAGE..5 * PAGE];
-    assert!(text[16..].iter().all(|&byte| byte == 0xcc));
+    for (segment, used) in [(0, samples::NUCLEUS_CODE), (3, 16)] {
+        let text = &image.bytes[file_offsets(&image)[segment]..][..PAGE];
+        assert!(text[used..].iter().all(|&byte| byte == 0xcc));
+    }
 }
 
 #[test]
@@ -133,7 +176,7 @@ fn a_segment_that_starts_within_a_page_is_filled_up_to_whole_pages() {
     let image = link_elfs(&samples::nucleus(), &guest, LOAD_DIRECT).unwrap();
     let segment = image.report.segments[4];
     assert_eq!(segment.virtual_start, VirtAddr(samples::GUEST_RODATA));
-    let page = &image.bytes[5 * PAGE..6 * PAGE];
+    let page = &image.bytes[file_offsets(&image)[4]..][..PAGE];
     assert_eq!(&page[..0x123], [0; 0x123]);
     assert!(page[0x123..].starts_with(b"a constant of hello"));
 }

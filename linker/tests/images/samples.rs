@@ -18,6 +18,9 @@ pub(crate) const MULTIBOOT_HEADER: u64 = NUCLEUS_TEXT;
 pub(crate) const PVH_ENTRY: u64 = NUCLEUS_TEXT + 40;
 pub(crate) const MULTIBOOT_ENTRY: u64 = PVH_ENTRY + 4;
 
+/// Bytes of the nucleus's code.
+pub(crate) const NUCLEUS_CODE: usize = 46;
+
 /// The guest's code: entry, gate, a function of the program.
 pub(crate) const ENTRY: u64 = GUEST_IMAGE.0;
 pub(crate) const GATE: u64 = ENTRY + 10;
