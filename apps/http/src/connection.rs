@@ -8,9 +8,7 @@ use libos::net::{Shutdown, TcpStream};
 use libos::poll::Readiness;
 
 /// The pattern of `/bytes/N`: byte i of a body is i modulo this prime.
-const PATTERN_PERIOD: u8 = 251;
-/// Some periods of the pattern, so that it is copied in larger pieces.
-const PATTERN: [u8; PATTERN_PERIOD as usize * 16] = pattern();
+const PATTERN_PERIOD: usize = 251;
 
 /// Most that is taken in from a client that is refused, in bytes.
 const MOST_DRAINED: u64 = 1 << 20;
@@ -180,10 +178,29 @@ const fn after(persistence: Persistence) -> Work {
 
 /// Sends up to `left` bytes of the pattern from `place` on, and returns how many.
 fn send_pattern(stream: &TcpStream, place: u64, left: u64) -> Result<u64> {
-    let start = usize::try_from(place % u64::from(PATTERN_PERIOD)).unwrap_or(0);
-    let piece = &PATTERN[start..];
-    let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-    Ok(stream.write_with(|space| copy(&piece[..most], space))? as u64)
+    let most = usize::try_from(left).unwrap_or(usize::MAX);
+    let sent = stream.write_with(|space| {
+        let count = most.min(space.len());
+        fill(place, &mut space[..count]);
+        (count, count)
+    })?;
+    Ok(sent as u64)
+}
+
+/// Writes the pattern from `place` on.
+#[expect(clippy::cast_possible_truncation, reason = "the remainders are below 251")]
+fn fill(place: u64, space: &mut [u8]) {
+    let start = (place % PATTERN_PERIOD as u64) as usize;
+    for (byte, index) in space.iter_mut().zip(start..).take(PATTERN_PERIOD) {
+        *byte = (index % PATTERN_PERIOD) as u8;
+    }
+    // What is written is copied behind itself, each time twice as much.
+    let mut filled = PATTERN_PERIOD;
+    while filled < space.len() {
+        let count = filled.min(space.len() - filled);
+        space.copy_within(..count, filled);
+        filled += count;
+    }
 }
 
 /// Receives up to `left` bytes of a body and returns how many.
@@ -208,16 +225,4 @@ fn copy(bytes: &[u8], space: &mut [u8]) -> (usize, usize) {
     let count = bytes.len().min(space.len());
     space[..count].copy_from_slice(&bytes[..count]);
     (count, count)
-}
-
-const fn pattern() -> [u8; PATTERN_PERIOD as usize * 16] {
-    let mut bytes = [0; PATTERN_PERIOD as usize * 16];
-    let mut index = 0;
-    let mut value = 0;
-    while index < bytes.len() {
-        bytes[index] = value;
-        value = (value + 1) % PATTERN_PERIOD;
-        index += 1;
-    }
-    bytes
 }

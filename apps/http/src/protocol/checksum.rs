@@ -16,7 +16,12 @@ impl Checksum {
 
     /// Adds bytes.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME));
+        let add = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(PRIME);
+        let (blocks, rest) = bytes.as_chunks();
+        let sum = blocks.iter().fold(self.0, |sum, [first, second, third, fourth]| {
+            add(add(add(add(sum, first), second), third), fourth)
+        });
+        self.0 = rest.iter().fold(sum, add);
     }
 
     /// Returns the checksum of what was added.

@@ -61,7 +61,9 @@ impl Session {
         if self.carry.is_empty() {
             let (taken, step) = self.answer_all(piece, report);
             if step == Step::Read && !self.is_full() {
-                self.carry.extend_from_slice(&piece[taken..]);
+                if taken < piece.len() {
+                    self.carry.extend_from_slice(&piece[taken..]);
+                }
                 return (piece.len(), step);
             }
             return (taken, step);
