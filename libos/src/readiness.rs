@@ -78,6 +78,7 @@ impl Waiters {
     }
 
     /// Moves the tokens that wait for one of `ready` to `woken`; those of watches stay here, too.
+    #[inline]
     pub(crate) fn wake(&mut self, ready: Readiness, woken: &mut Vec<Token>) {
         let mut index = 0;
         while let Some((conditions, token)) = self.waiting.get(index) {

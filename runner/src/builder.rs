@@ -21,13 +21,18 @@ pub const PROFILE: &str = "guest";
 const NUCLEUS: &str = "metaos-nucleus";
 
 /// The profile `guest` for a workspace that does not define it; the same settings as in the meta-OS's own.
-const FOREIGN_PROFILE: [&str; 6] = [
+const FOREIGN_PROFILE: [&str; 11] = [
     "profile.guest.inherits=\"release\"",
     "profile.guest.panic=\"abort\"",
-    "profile.guest.opt-level=3",
+    "profile.guest.opt-level=2",
     "profile.guest.lto=\"fat\"",
     "profile.guest.codegen-units=1",
     "profile.guest.debug=\"line-tables-only\"",
+    "profile.guest.package.metaos-abi.opt-level=\"s\"",
+    "profile.guest.package.metaos-entry.opt-level=\"s\"",
+    "profile.guest.package.metaos-libos.opt-level=\"s\"",
+    "profile.guest.package.metaos-services.opt-level=\"s\"",
+    "profile.guest.package.metaos-smoltcp.opt-level=\"s\"",
 ];
 
 /// Why there is no image.

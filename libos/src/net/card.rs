@@ -107,6 +107,7 @@ fn longest(limit: usize, mtu: usize, headers: usize) -> Option<NonZeroUsize> {
 }
 
 /// Says in virtio's words what is left to do.
+#[inline]
 const fn offload(finish: Finish) -> Offload {
     match finish {
         Finish::Nothing => Offload::None,

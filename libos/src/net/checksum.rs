@@ -112,19 +112,7 @@ pub(crate) fn complete(frame: &mut [u8]) {
     let Some(place) = begin(frame) else { return };
     let (start, field) = (usize::from(place.start), usize::from(place.start) + TCP_CHECKSUM);
     // The sum so far is the pseudo-header's; the device would go on from there as well.
-    // Words of four bytes come to the same once folded.
-    let mut words = frame[start..].chunks_exact(4);
-    let sum = words
-        .by_ref()
-        .fold(0_u64, |sum, word| sum + u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]])));
-    let mut rest = [0; 4];
-    rest[..words.remainder().len()].copy_from_slice(words.remainder());
-    let sum = sum + u64::from(u32::from_be_bytes(rest));
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let checksum = !u16::try_from(sum).unwrap_or(0);
+    let checksum = !smoltcp::wire::checksum::data(&frame[start..]);
     frame[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 

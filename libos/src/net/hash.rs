@@ -5,7 +5,7 @@
 //! takes its key from addresses of memory, which in an image are the same at each boot.) A multiplication of 128 bits
 //! whose halves are folded together spreads every bit of its input over the result.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::{BuildHasher, Hash, Hasher};
 
 /// The fraction of the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -38,6 +38,13 @@ impl BuildHasher for Keys {
     #[inline]
     fn build_hasher(&self) -> Keyed {
         Keyed { state: self.start, factor: self.factor }
+    }
+
+    #[inline]
+    fn hash_one<T: Hash>(&self, value: T) -> u64 {
+        let mut hasher = self.build_hasher();
+        value.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

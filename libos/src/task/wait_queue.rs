@@ -47,6 +47,7 @@ impl WaitQueue {
     }
 
     /// Wakes the one who has waited longest.
+    #[inline]
     pub(crate) fn wake_one(&self) {
         let first = self.waiting.lock().pop_front();
         if let Some(id) = first {

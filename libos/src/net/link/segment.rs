@@ -138,6 +138,7 @@ pub(super) fn finish(
 }
 
 /// Returns the length of the frame with `segment`.
+#[inline]
 pub(super) fn frame_length(segment: &TcpRepr<'_>) -> usize {
     TCP_START + segment.buffer_len()
 }

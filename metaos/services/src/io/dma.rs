@@ -89,19 +89,23 @@ impl<M: DmaMemory> Shared<M> {
     }
 
     /// Reads an index that the device publishes: what the device wrote before it is seen by later reads.
+    #[inline]
     pub(crate) fn load_index(&self, offset: usize) -> u16 {
         u16::from_le(self.u16_at(offset).load(Ordering::Acquire))
     }
 
     /// Publishes an index: earlier writes are seen by a device that sees it.
+    #[inline]
     pub(crate) fn store_index(&self, offset: usize, value: u16) {
         self.u16_at(offset).store(value.to_le(), Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn load_u16(&self, offset: usize) -> u16 {
         u16::from_le(self.u16_at(offset).load(Ordering::Relaxed))
     }
 
+    #[inline]
     pub(crate) fn store_u16(&self, offset: usize, value: u16) {
         self.u16_at(offset).store(value.to_le(), Ordering::Relaxed);
     }
@@ -113,7 +117,7 @@ impl<M: DmaMemory> Shared<M> {
         // SAFETY: `place` gives an aligned address of two fields inside the memory, which lives as long as `self`; all
         // access to shared fields is atomic.
         let [first, second] = unsafe { [AtomicU32::from_ptr(place), AtomicU32::from_ptr(place.add(1))] };
-        [first, second].map(|field| u32::from_le(field.load(Ordering::Relaxed)))
+        [u32::from_le(first.load(Ordering::Relaxed)), u32::from_le(second.load(Ordering::Relaxed))]
     }
 
     /// Writes two fields in a row.
@@ -140,12 +144,14 @@ impl<M: DmaMemory> Shared<M> {
         unsafe { AtomicU64::from_ptr(place.as_ptr()) }.store(value.to_le(), Ordering::Relaxed);
     }
 
+    #[inline]
     fn u16_at(&self, offset: usize) -> &AtomicU16 {
         let place = self.place::<u16>(offset);
         // SAFETY: as in `load_pair`.
         unsafe { AtomicU16::from_ptr(place.as_ptr()) }
     }
 
+    #[inline]
     fn place<T>(&self, offset: usize) -> NonNull<T> {
         let is_inside = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.memory.length());
         assert!(is_inside && offset.is_multiple_of(align_of::<T>()), "a ring field lies in its memory");
@@ -217,6 +223,7 @@ impl BufferPool {
     ///
     /// If they do not lie in the pool.
     #[must_use]
+    #[inline]
     pub fn span(&mut self, start: usize, length: usize) -> &mut [u8] {
         let is_inside = length <= self.mapped && start <= self.mapped - length;
         assert!(is_inside, "a span of a pool lies in the pool");

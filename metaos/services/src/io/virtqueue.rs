@@ -221,6 +221,7 @@ impl<M: DmaMemory> Virtqueue<M> {
     ///
     /// What the device did wrong. [`QueueError::LengthTooLong`] has given its chain back, and the queue goes on; after
     /// the others it is to be made anew.
+    #[inline]
     pub fn pop(&mut self) -> Result<Option<Completion>, QueueError> {
         if self.used_seen == self.used_known && !self.look()? {
             return Ok(None);
@@ -287,6 +288,7 @@ impl<M: DmaMemory> Virtqueue<M> {
     }
 
     /// Writes the next entry of the available ring.
+    #[inline]
     fn make_available(&mut self, head: u16) {
         self.in_flight += 1;
         self.shared.store_u16(self.layout.available_entry(self.available), head);
@@ -294,6 +296,7 @@ impl<M: DmaMemory> Virtqueue<M> {
     }
 
     /// Reads the used index, and tells whether it has moved.
+    #[inline]
     fn look(&mut self) -> Result<bool, QueueError> {
         let index = self.shared.load_index(self.layout.used_index());
         if index.wrapping_sub(self.used_seen) > self.in_flight {

@@ -126,6 +126,7 @@ impl Receiver {
         })
     }
 
+    #[inline]
     fn lend(&mut self, run: &Run) -> Option<Frame<'_>> {
         let (header, bytes) =
             self.pool.span(run.start, run.length).split_first_chunk_mut::<HEADER_BYTES>()?;
@@ -134,6 +135,7 @@ impl Receiver {
     }
 
     /// Returns how many buffers the frame takes whose first one is `run`, as the device has it.
+    #[inline]
     fn parts_of(&mut self, run: &Run) -> usize {
         let header = self.pool.span(run.start, run.length).first_chunk::<HEADER_BYTES>();
         let count = header.map_or(1, |header| usize::from(buffer_count(header)));
