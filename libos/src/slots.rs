@@ -61,7 +61,8 @@ impl<T> Slots<T> {
             slot.value = Some(value);
             return Id { index, generation: slot.generation, kind: PhantomData };
         }
-        let index = u32::try_from(self.slots.len()).expect("memory ends before the numbers do");
+        // Not `expect`, which links all that shows errors of conversion.
+        let Ok(index) = u32::try_from(self.slots.len()) else { panic!("memory ends before the numbers do") };
         self.slots.push(Slot { generation: 0, value: Some(value) });
         Id { index, generation: 0, kind: PhantomData }
     }

@@ -3,9 +3,9 @@
 //! A socket bound to `::` takes both versions, as on Linux (RFC 3493, 3.7), so it stands in both tables.
 
 use crate::slots::Id;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use hashbrown::HashMap;
 
 /// What a socket is bound to, apart from its port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,10 +18,11 @@ pub(crate) enum Bound {
     Only(IpAddr),
 }
 
-/// Sockets by their ports.
+/// Sockets by their ports. They are looked for often and bound seldom, and there are few: a table in order, which takes
+/// less code than a hash table and is as fast.
 pub(crate) struct Ports<T> {
-    /// By the port and, above it, [`V4`] or [`V6`].
-    table: HashMap<u32, Id<T>>,
+    /// By the port and, above it, [`V4`] or [`V6`]; in the order of these.
+    table: Vec<(u32, Id<T>)>,
 }
 
 const V4: u32 = 0;
@@ -76,18 +77,18 @@ impl Bound {
 
 impl<T> Ports<T> {
     pub(crate) fn new() -> Self {
-        Self { table: HashMap::new() }
+        Self { table: Vec::new() }
     }
 
     /// Returns the socket that has `port` of `destination`; it may be bound to another address.
     pub(crate) fn get(&self, destination: IpAddr, port: u16) -> Option<Id<T>> {
         let version = if destination.is_ipv4() { V4 } else { V6 };
-        self.table.get(&(version | u32::from(port))).copied()
+        self.find(version | u32::from(port)).ok().map(|place| self.table[place].1)
     }
 
     /// Tells whether a socket can be bound so.
     pub(crate) fn is_free(&self, bound: Bound, port: u16) -> bool {
-        !bound.keys(port).any(|key| self.table.contains_key(&key))
+        !bound.keys(port).any(|key| self.find(key).is_ok())
     }
 
     /// Returns the entries, a port and its socket each; a socket of both versions has two.
@@ -103,14 +104,24 @@ impl<T> Ports<T> {
 
     pub(crate) fn insert(&mut self, bound: Bound, port: u16, id: Id<T>) {
         for key in bound.keys(port) {
-            self.table.insert(key, id);
+            match self.find(key) {
+                Ok(place) => self.table[place].1 = id,
+                Err(place) => self.table.insert(place, (key, id)),
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, bound: Bound, port: u16) {
         for key in bound.keys(port) {
-            self.table.remove(&key);
+            if let Ok(place) = self.find(key) {
+                self.table.remove(place);
+            }
         }
+    }
+
+    /// Returns the place of a key, or else where it belongs.
+    fn find(&self, key: u32) -> Result<usize, usize> {
+        self.table.binary_search_by_key(&key, |entry| entry.0)
     }
 }
 

@@ -9,7 +9,6 @@ use super::frame::{
     ETHERNET_HEADER, IPV4_HEADER, IPV6_HEADER, PROTOCOL_FRAGMENT, PROTOCOL_HOP_BY_HOP, PROTOCOL_OPTIONS,
     PROTOCOL_ROUTING, TYPE_IPV4, TYPE_IPV6,
 };
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 use smoltcp::time::{Duration, Instant};
@@ -31,7 +30,7 @@ const EXTENSIONS: usize = 8;
 /// The packets that are not whole yet, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Reassembly {
-    packets: VecDeque<Packet>,
+    packets: Vec<Packet>,
 }
 
 /// What all pieces of a packet have in common: addresses, protocol and number.
@@ -123,15 +122,15 @@ impl Reassembly {
             None => {
                 // As many as there may be: the oldest one makes way.
                 if self.packets.len() == PACKETS {
-                    self.packets.pop_front();
+                    self.packets.remove(0);
                 }
-                self.packets.push_back(Packet::new(piece.key, now));
+                self.packets.push(Packet::new(piece.key, now));
                 self.packets.len() - 1
             }
         };
         match self.packets[index].add(piece) {
             Ok(false) => None,
-            Ok(true) => self.packets.remove(index).map(Packet::into_frame),
+            Ok(true) => Some(self.packets.remove(index).into_frame()),
             Err(Contradiction) => {
                 self.packets.remove(index);
                 None
@@ -140,12 +139,9 @@ impl Reassembly {
     }
 
     fn make_room(&mut self, length: usize) {
-        let held =
-            |packets: &VecDeque<Packet>| packets.iter().map(|packet| packet.bytes.len()).sum::<usize>();
-        while held(&self.packets) + length > BYTES {
-            if self.packets.pop_front().is_none() {
-                return;
-            }
+        let held = |packets: &[Packet]| packets.iter().map(|packet| packet.bytes.len()).sum::<usize>();
+        while !self.packets.is_empty() && held(&self.packets) + length > BYTES {
+            self.packets.remove(0);
         }
     }
 }

@@ -3560,10 +3560,9 @@ impl<'a> Socket<'a> {
 
                     #[cfg(feature = "segmentation-offload")]
                     if repr.payload.len() > effective_mss {
-                        packet_meta.segmentation_offload_size =
-                            core::num::NonZeroU16::try_from(u16::try_from(effective_mss).unwrap())
-                                .unwrap()
-                                .into();
+                        packet_meta.segmentation_offload_size = u16::try_from(effective_mss)
+                            .ok()
+                            .and_then(core::num::NonZeroU16::new);
                     }
 
                     offset
