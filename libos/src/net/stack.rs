@@ -2,9 +2,9 @@
 //! come.
 //!
 //! No frame and no timer touches more than the one connection that it belongs to: connections are found by their
-//! two ends in a hash table, ports in others, output is asked only of those in the dirty list, and deadlines stand in a
-//! heap, which is tidied as a whole when most of its entries mean nothing. The time is a parameter and devices are a
-//! trait, so a test runs the same code on a clock of its own.
+//! two ends in a hash table, ports in tables in order, output is asked only of those in the dirty list, and deadlines
+//! stand in a heap, which is tidied as a whole when most of its entries mean nothing. The time is a parameter and devices
+//! are a trait, so a test runs the same code on a clock of its own.
 
 #[cfg(any(test, fuzzing))]
 mod audit;

@@ -47,15 +47,13 @@ global_asm!(
 
     ".section .text.trap_stubs, \"ax\"; .balign 16",
     "trap_stubs:",
-    ".set vector, 0",
-    ".rept 256",
+    ".set vector, 0; .rept 256",
     // The CPU pushes an error code for 8, 10 to 14, 17, 21, 29 and 30 (SDM 3A table 6-1).
     ".if vector > 30 || !((1 << vector) & {with_error_code})",
     "push 0",
     ".endif",
     "push vector; jmp trap_common",
-    ".set vector, vector + 1",
-    ".org trap_stubs + {stub_size} * vector, 0xcc",
+    ".set vector, vector + 1; .org trap_stubs + {stub_size} * vector, 0xcc",
     ".endr",
 
     "trap_common:",
