@@ -21,7 +21,7 @@ pub const PROFILE: &str = "guest";
 const NUCLEUS: &str = "metaos-nucleus";
 
 /// The profile `guest` for a workspace that does not define it; the same settings as in the meta-OS's own.
-const FOREIGN_PROFILE: [&str; 11] = [
+const FOREIGN_PROFILE: [&str; 12] = [
     "profile.guest.inherits=\"release\"",
     "profile.guest.panic=\"abort\"",
     "profile.guest.opt-level=2",
@@ -30,6 +30,7 @@ const FOREIGN_PROFILE: [&str; 11] = [
     "profile.guest.debug=\"line-tables-only\"",
     "profile.guest.package.metaos-abi.opt-level=\"s\"",
     "profile.guest.package.metaos-entry.opt-level=\"s\"",
+    "profile.guest.package.metaos-hosted.opt-level=\"s\"",
     "profile.guest.package.metaos-libos.opt-level=\"s\"",
     "profile.guest.package.metaos-services.opt-level=\"s\"",
     "profile.guest.package.metaos-smoltcp.opt-level=\"s\"",
