@@ -38,9 +38,11 @@ impl WaitQueue {
         loop {
             block_until(deadline_ns);
             let mut waiting = self.waiting.lock();
-            let Some(place) = waiting.iter().position(|id| *id == own) else { return Woken::BySomebody };
+            if !waiting.contains(&own) {
+                return Woken::BySomebody;
+            }
             if clock::now_ns() >= deadline_ns {
-                waiting.remove(place);
+                waiting.retain(|id| *id != own);
                 return Woken::ByTime;
             }
         }

@@ -5,6 +5,7 @@
 //! and not counted. With no source at all there is an error and no bytes: a guest without secrets must not open
 //! connections.
 
+mod cipher;
 pub(crate) mod cpu;
 mod device;
 mod pool;
