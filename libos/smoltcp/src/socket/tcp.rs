@@ -23,6 +23,7 @@ mod congestion;
 mod elastic;
 #[cfg(all(test, feature = "medium-ip", feature = "proto-ipv4"))]
 mod netsim;
+mod prediction;
 mod reordering;
 mod scoreboard;
 
@@ -956,6 +957,13 @@ impl<'a> Socket<'a> {
     #[cfg(feature = "alloc")]
     #[inline]
     fn shrinks_at(&self) -> Option<Instant> {
+        self.shrink_after(self.remote_last_ts?)
+    }
+
+    /// Return when buffers that are too large now shrink if nothing is received after `heard`.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    fn shrink_after(&self, heard: Instant) -> Option<Instant> {
         let elastic = self.elastic.as_ref()?;
         let is_recv_oversized = elastic.is_oversized(&self.rx_buffer);
         let delay = if elastic.is_oversized(&self.tx_buffer)
@@ -967,7 +975,7 @@ impl<'a> Socket<'a> {
         } else {
             return None;
         };
-        Some(self.remote_last_ts? + delay)
+        Some(heard + delay)
     }
 
     /// Forget octets that arrived out of order when those before them do not come for long: the
@@ -11656,6 +11664,108 @@ mod test {
     // =========================================================================================//
     // Tests for header prediction.
     // =========================================================================================//
+
+    #[test]
+    fn test_expected_segments_are_sent_like_any() {
+        let mut state = 7u64;
+        let mut random = move |bound: usize| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 33) as usize % bound
+        };
+        let (mut expected, mut rests) = (0, 0);
+        for round in 0..300 {
+            let mut short = socket_established_with_buffer_sizes(64, 64);
+            let mut long = socket_established_with_buffer_sizes(64, 64);
+            for socket in [&mut short, &mut long] {
+                socket.set_timeout([None, Some(Duration::from_millis(900))][round % 2]);
+                socket.set_keep_alive([None, Some(Duration::from_millis(300))][round / 2 % 8 / 7]);
+                #[cfg(feature = "alloc")]
+                if round % 5 == 0 {
+                    socket.elastic = Some(Elastic::new(ElasticBuffers {
+                        budget: alloc::sync::Arc::new(BufferBudget::new(256)),
+                        floor: 32,
+                        most: 128,
+                    }));
+                }
+            }
+            let (mut seq, mut ack) = (REMOTE_SEQ + 1, LOCAL_SEQ + 1);
+            let mut timestamp = Instant::ZERO;
+            for _ in 0..40 {
+                timestamp += Duration::from_millis([1, 7, 7, 7, 7, 1200][random(6)]);
+                short.cx.set_now(timestamp);
+                long.cx.set_now(timestamp);
+                if random(2) == 0 {
+                    let data = [b'x'; 70];
+                    let most = [20, 20, 70][random(3)];
+                    let data = &data[..random(most)];
+                    assert_eq!(short.send_slice(data), long.send_slice(data));
+                }
+                let mut data = [0; 40];
+                let data = &mut data[..random(40)];
+                let read = short.recv_slice(data);
+                assert_eq!(long.recv_slice(data), read);
+                let has_room = random(10) != 0;
+                let mut sent = (None, None);
+                let direct = short
+                    .socket
+                    .dispatch_expected(&mut short.cx, |hop_limit, repr| {
+                        assert_eq!(hop_limit, 64);
+                        sent.0 = Some(format!("{repr:?}"));
+                        has_room.then_some(()).ok_or(())
+                    });
+                if direct.is_none() {
+                    assert_eq!(sent.0, None);
+                    let _ = short.socket.dispatch(&mut short.cx, |_, _, (_, repr)| {
+                        sent.0 = Some(format!("{repr:?}"));
+                        has_room.then_some(()).ok_or(())
+                    });
+                }
+                let _ = long.socket.dispatch(&mut long.cx, |_, _, (_, repr)| {
+                    sent.1 = Some(format!("{repr:?}"));
+                    if has_room {
+                        ack = ack.max(repr.seq_number + repr.payload.len());
+                    }
+                    has_room.then_some(()).ok_or(())
+                });
+                assert_eq!(sent.0, sent.1);
+                if has_room {
+                    assert_eq!(format!("{:?}", short.socket), format!("{:?}", long.socket));
+                }
+                if let Some(Ok(deadline)) = direct {
+                    expected += 1;
+                    assert_eq!(long.socket.poll_at(&mut long.cx), PollAt::Time(deadline));
+                }
+                let payload = [b'y'; 30];
+                let payload = &payload[..[0, 0, 5, 30][random(4)]];
+                let repr = TcpRepr {
+                    control: [TcpControl::None, TcpControl::Fin][random(200) / 199],
+                    seq_number: seq,
+                    ack_number: Some([ack, ack, ack, LOCAL_SEQ + 1][random(4)]),
+                    window_len: [256, 256, 256, 8, 0][random(5)],
+                    payload,
+                    ..SEND_TEMPL
+                };
+                if !long.socket.is_active() {
+                    break;
+                }
+                if random(3) != 0 {
+                    seq = seq + payload.len().min(short.socket.rx_buffer.window());
+                    let reply = send(&mut short, timestamp, &repr);
+                    assert_eq!(send(&mut long, timestamp, &repr), reply);
+                }
+                if short.socket.is_at_rest() {
+                    rests += 1;
+                    assert_eq!(long.socket.poll_at(&mut long.cx), PollAt::Ingress);
+                    recv_nothing(&mut long, timestamp);
+                    assert_eq!(format!("{:?}", short.socket), format!("{:?}", long.socket));
+                }
+            }
+        }
+        assert!(expected > 500, "only {expected} segments were expected");
+        assert!(rests > 100, "only {rests} sockets were at rest");
+    }
 
     #[test]
     fn test_expected_segments_are_processed_like_any() {

@@ -53,6 +53,25 @@ impl Interface {
         })
     }
 
+    /// Call `emit` with the hop limit and the next segment of `socket` if that is all that it has to
+    /// send and nothing is in flight or lost, and return when it wants to be asked again. This is
+    /// [`Self::dispatch_segment`] and [`Self::segment_poll_at`] for the usual answer of a server, for
+    /// a part of their work. `None`: the socket was not asked.
+    ///
+    /// # Errors
+    /// If `emit` fails its error is returned and the socket stays as if it had not been asked.
+    #[cfg(feature = "socket-tcp")]
+    #[inline]
+    pub fn dispatch_expected_segment<E>(
+        &mut self,
+        timestamp: Instant,
+        socket: &mut TcpSocket<'_>,
+        emit: impl FnOnce(u8, &TcpRepr<'_>) -> Result<(), E>,
+    ) -> Option<Result<Instant, E>> {
+        self.inner.now = timestamp;
+        socket.dispatch_expected(&mut self.inner, emit)
+    }
+
     /// Return when `socket` wants to be asked for a segment, as [`Interface::poll_at`] does for a
     /// set of sockets.
     #[cfg(feature = "socket-tcp")]
