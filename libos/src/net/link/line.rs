@@ -10,10 +10,11 @@ use super::{Egress, Link, Origin, Route};
 use crate::net::device::{Checksums, Transmitter};
 use crate::net::frame::Tuple;
 use alloc::vec::Vec;
+use core::num::NonZeroU16;
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpRepr, TcpRepr};
+use smoltcp::wire::{HardwareAddress, IpAddress, TcpRepr};
 
 /// A TCP socket, alone in a socket set, and where its frames go.
 #[derive(Debug)]
@@ -77,11 +78,31 @@ impl Link {
         {
             let socket = sockets.get_mut(*handle);
             if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment) {
-                reply_at_once(self.checksums, path, &ip, &reply, transmitter);
+                // Without room it is lost, as it could be on the way.
+                let _ = put(self.checksums, path, ip.hop_limit(), &reply, None, transmitter);
             }
         } else {
             self.ingress(now, frame, sockets, transmitter, *route);
         }
+    }
+
+    /// Sends the one segment that the socket of `line` has to send, and returns when it wants to be asked again; `None`:
+    /// there is more to look at, or no short way, and nothing was sent.
+    #[inline]
+    pub(crate) fn send_expected(
+        &mut self,
+        now: Instant,
+        line: &mut Line,
+        transmitter: &mut impl Transmitter,
+    ) -> Option<Instant> {
+        let Line { sockets, handle, path, .. } = line;
+        let path = path.as_ref().filter(|path| path.is_valid(self.generation, now))?;
+        let checksums = self.checksums;
+        let socket = sockets.get_mut(*handle);
+        let sent = self.interface.dispatch_expected_segment(now, socket, |hop_limit, segment| {
+            put(checksums, path, hop_limit, segment, None, transmitter)
+        });
+        sent?.ok()
     }
 
     /// Asks the socket of `line`, which is for the connection `tuple`, for a segment.
@@ -103,16 +124,9 @@ impl Link {
         let checksums = self.checksums;
         let socket = sockets.get_mut(*handle);
         let outcome = self.interface.dispatch_segment(now, socket, |meta, ip, segment| {
-            if !transmitter.has_room() {
-                return Err(Full);
-            }
+            put(checksums, path, ip.hop_limit(), segment, meta.segmentation_offload_size, transmitter)?;
             egress = Egress::Sent;
-            let cut = meta.segmentation_offload_size;
-            transmitter.transmit(segment::frame_length(segment), |frame| {
-                path.write(ip.hop_limit(), segment, checksums, frame);
-                ((), segment::finish(segment, checksums, cut, frame))
-            });
-            Ok(())
+            Ok::<_, Full>(())
         });
         outcome.map_or(Egress::Full, |()| egress)
     }
@@ -137,18 +151,22 @@ impl Link {
     }
 }
 
-#[cold]
-fn reply_at_once(
+/// Writes a segment in place and hands it to the device, which cuts it if it is longer than `cut`.
+#[inline(never)]
+fn put(
     checksums: Checksums,
     path: &Path,
-    ip: &IpRepr,
+    hop_limit: u8,
     segment: &TcpRepr<'_>,
+    cut: Option<NonZeroU16>,
     transmitter: &mut impl Transmitter,
-) {
-    if transmitter.has_room() {
-        transmitter.transmit(segment::frame_length(segment), |frame| {
-            path.write(ip.hop_limit(), segment, checksums, frame);
-            ((), segment::finish(segment, checksums, None, frame))
-        });
+) -> Result<(), Full> {
+    if !transmitter.has_room() {
+        return Err(Full);
     }
+    transmitter.transmit(segment::frame_length(segment), |frame| {
+        path.write(hop_limit, segment, checksums, frame);
+        ((), segment::finish(segment, checksums, cut, frame))
+    });
+    Ok(())
 }

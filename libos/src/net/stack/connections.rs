@@ -188,11 +188,15 @@ impl Stack {
     ) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         self.link.take_segment(now, frame, &mut connection.line, transmitter);
-        if !connection.is_dirty {
+        let goes_on = connection.goes_on(&mut self.woken);
+        if goes_on && connection.socket().is_at_rest() {
+            // The peer has acknowledged all there was: without a turn of its own that is noted.
+            connection.deadline = None;
+        } else if !connection.is_dirty {
             connection.is_dirty = true;
             self.dirty.push(id);
         }
-        if !connection.goes_on(&mut self.woken) {
+        if !goes_on {
             self.settle(id, Cause::Segment);
         }
     }

@@ -1,10 +1,11 @@
 //! The way out: the dirty list, the timers, and what becomes of a connection after its turn.
 
 use super::{DeviceRoom, Stack};
-use crate::net::connection::{Cause, ConnectionId, Phase};
+use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
 use crate::net::device::Transmitter;
 use crate::net::error::Error;
 use crate::net::link::Egress;
+use crate::timers::Timers;
 use core::mem;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
@@ -101,6 +102,9 @@ impl Stack {
         connection.is_dirty = false;
         if self.device == DeviceRoom::Full {
             return self.mark(id);
+        }
+        if let Some(next) = self.link.send_expected(now, &mut connection.line, transmitter) {
+            return await_deadline(&mut self.timers, id, connection, Some(next));
         }
         let mut turn = Turn::More;
         for _ in 0..BURST {
@@ -208,15 +212,27 @@ impl Stack {
         }
     }
 
-    /// Makes the connection dirty at `next`. A timer that stands in the heap for an earlier time stays there.
+    /// Makes the connection dirty at `next`.
     fn schedule(&mut self, now: Instant, id: ConnectionId, next: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.deadline = next.map(|next| if next <= now { now + IDLE_DELAY } else { next });
-        if let Some(deadline) = connection.deadline
-            && connection.timer.is_none_or(|timer| deadline < timer)
-        {
-            connection.timer = Some(deadline);
-            self.timers.add(deadline, id);
-        }
+        let next = next.map(|next| if next <= now { now + IDLE_DELAY } else { next });
+        await_deadline(&mut self.timers, id, connection, next);
+    }
+}
+
+/// Sets when a connection has its next turn. A timer that stands in the heap for an earlier time stays there.
+#[inline]
+fn await_deadline(
+    timers: &mut Timers<Instant, ConnectionId>,
+    id: ConnectionId,
+    connection: &mut Connection,
+    next: Option<Instant>,
+) {
+    connection.deadline = next;
+    if let Some(deadline) = next
+        && connection.timer.is_none_or(|timer| deadline < timer)
+    {
+        connection.timer = Some(deadline);
+        timers.add(deadline, id);
     }
 }
