@@ -8,6 +8,8 @@
 use super::*;
 #[cfg(feature = "socket-tcp")]
 use crate::socket::tcp::{Socket as TcpSocket, State as TcpState};
+#[cfg(feature = "socket-udp")]
+use crate::socket::udp::Socket as UdpSocket;
 
 impl Interface {
     /// Process one TCP segment that is for `socket`, and return the reply, if there is one.
@@ -87,6 +89,30 @@ impl Interface {
             PollAt::Time(instant) => Some(instant),
             PollAt::Now => Some(Instant::from_millis(0)),
         }
+    }
+
+    /// Hand the payload of one UDP datagram to `socket`, which it is for.
+    ///
+    /// `ip_repr` and `udp_repr` are what parsing the datagram gave: the caller has checked its
+    /// lengths and checksums, that its source is unicast, that its destination is an address of
+    /// this interface, and that it and the port are those that `socket` is bound to.
+    #[cfg(feature = "socket-udp")]
+    pub fn process_datagram(
+        &mut self,
+        timestamp: Instant,
+        socket: &mut UdpSocket<'_>,
+        ip_repr: &IpRepr,
+        udp_repr: &UdpRepr,
+        payload: &[u8],
+    ) {
+        self.inner.now = timestamp;
+        socket.process(
+            &mut self.inner,
+            PacketMeta::default(),
+            ip_repr,
+            udp_repr,
+            payload,
+        );
     }
 
     /// Return the hardware address that packets to the unicast address `addr` are sent to now, if

@@ -128,3 +128,26 @@ fn test_next_hop(#[values(Medium::Ethernet)] medium: Medium) {
     assert_eq!(iface.next_hop(now, &far), Some(hardware));
     assert_eq!(iface.next_hop(now, &IpAddress::v4(192, 168, 1, 255)), None);
 }
+
+#[rstest]
+#[cfg(all(feature = "medium-ethernet", feature = "socket-udp"))]
+fn test_a_datagram_reaches_its_socket_without_a_device(#[values(Medium::Ethernet)] medium: Medium) {
+    use crate::socket::udp;
+
+    let (mut iface, _, _) = setup(medium);
+    let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY], vec![0; 16]);
+    let mut socket = udp::Socket::new(buffer(), buffer());
+    socket.bind(80).unwrap();
+    let repr = UdpRepr {
+        src_port: 4660,
+        dst_port: 80,
+    };
+    iface.process_datagram(Instant::ZERO, &mut socket, &ip(12), &repr, b"data");
+    let (payload, meta) = socket.recv().unwrap();
+    assert_eq!(payload, b"data");
+    assert_eq!(
+        meta.endpoint,
+        IpEndpoint::new(IpAddress::v4(192, 168, 1, 2), 4660)
+    );
+    assert_eq!(meta.local_address, Some(IpAddress::v4(192, 168, 1, 1)));
+}
