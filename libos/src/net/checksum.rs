@@ -8,7 +8,7 @@
 use super::device::TcpPlace;
 use super::frame::{ETHERNET_HEADER, PROTOCOL_TCP, TYPE_IPV4, TYPE_IPV6};
 use services::io::net::Carrier;
-use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
+use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket, checksum};
 
 /// Bytes of the shortest frame with a TCP segment.
 const LEAST_IPV4: usize = 54;
@@ -107,12 +107,18 @@ const fn data_offset(field: u8) -> u16 {
     (field >> 4) as u16 * 4
 }
 
+/// Returns the checksum of `bytes` after words whose sum is `sum` (RFC 1071).
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+pub(crate) fn of(sum: u32, bytes: &[u8]) -> u16 {
+    !checksum::combine(&[(sum >> 16) as u16, sum as u16, checksum::data(bytes)])
+}
+
 /// Writes the checksum of a TCP segment that the stack has left out; leaves other frames alone.
 pub(crate) fn complete(frame: &mut [u8]) {
     let Some(place) = begin(frame) else { return };
     let (start, field) = (usize::from(place.start), usize::from(place.start) + TCP_CHECKSUM);
     // The sum so far is the pseudo-header's; the device would go on from there as well.
-    let checksum = !smoltcp::wire::checksum::data(&frame[start..]);
+    let checksum = of(0, &frame[start..]);
     frame[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 

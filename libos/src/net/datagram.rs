@@ -6,7 +6,7 @@
 
 use super::device::Transmitter;
 use super::error::Error;
-use super::frame::{IPV4_HEADER, IPV6_HEADER};
+use super::frame::{IPV4_HEADER, IPV6_HEADER, Tuple};
 use super::link::{Egress, Link, Route};
 use super::ports::Bound;
 use crate::readiness::Waiters;
@@ -107,7 +107,7 @@ impl Datagram {
         Some(read(payload, SocketAddr::from(metadata.endpoint)))
     }
 
-    fn socket_mut(&mut self) -> &mut Socket<'static> {
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
     }
 }
@@ -135,6 +135,9 @@ impl Sender {
         let longest = if destination.is_ipv4() { LONGEST_V4 } else { LONGEST };
         if payload.len() > longest - UDP_HEADER {
             return Err(Error::TooLong);
+        }
+        if let Some(direct) = send_directly(now, source, destination, payload, link, transmitter) {
+            return Ok(direct);
         }
         let route = link.route(destination.ip()).ok_or(Error::Unreachable)?;
         match self.emit(now, source, destination, payload, link, transmitter, route)? {
@@ -260,6 +263,24 @@ impl fmt::Debug for Datagram {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+/// Sends a datagram by the short way, if there is one.
+fn send_directly(
+    now: Instant,
+    (address, local_port): (Option<IpAddr>, u16),
+    destination: SocketAddr,
+    payload: &[u8],
+    link: &mut Link,
+    transmitter: &mut impl Transmitter,
+) -> Option<Outcome> {
+    let remote = destination.ip();
+    let local = address.or_else(|| link.source_for(remote))?;
+    let tuple = Tuple { local, remote, local_port, remote_port: destination.port() };
+    match link.send_directly(now, tuple, payload, transmitter)? {
+        Egress::Full => Some(Outcome::Full),
+        _ => Some(Outcome::Sent),
     }
 }
 

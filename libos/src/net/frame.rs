@@ -21,7 +21,7 @@ pub(crate) const TYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const TYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// IP protocol number of TCP.
 pub(crate) const PROTOCOL_TCP: u8 = 6;
-const PROTOCOL_UDP: u8 = 17;
+pub(crate) const PROTOCOL_UDP: u8 = 17;
 const PROTOCOL_ICMP: u8 = 1;
 /// The extension headers (RFC 8200, 4).
 pub(crate) const PROTOCOL_HOP_BY_HOP: u8 = 0;

@@ -13,6 +13,7 @@ mod neighbors;
 mod one_frame;
 mod pieces;
 mod segment;
+mod way;
 
 pub(crate) use line::Line;
 
@@ -28,6 +29,7 @@ use smoltcp::iface::{Config, Context, Interface, PollResult, Route as DefaultRou
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
+use way::Way;
 
 /// Most frames under way to ourselves; more are dropped, as on any full wire.
 const LOCAL_FRAMES: usize = 256;
@@ -47,6 +49,8 @@ pub(crate) struct Link {
     local: Local,
     /// What the device leaves to do for a segment that is sent.
     checksums: Checksums,
+    /// Where the last datagram went.
+    way: Option<Way>,
     /// Changes when the table of neighbours may have changed: paths of connections made before are not used any more.
     generation: u32,
 }
@@ -113,6 +117,7 @@ impl Link {
                 pieces: Pieces::new(seed),
             },
             checksums: capabilities.checksums,
+            way: None,
             generation: 0,
         };
         link.install();

@@ -8,7 +8,7 @@
 use super::segment::{self, Path};
 use super::{Egress, Link, Origin, Route};
 use crate::net::device::{Checksums, Transmitter};
-use crate::net::frame::Tuple;
+use crate::net::frame::{PROTOCOL_TCP, Tuple};
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
@@ -114,7 +114,7 @@ impl Link {
         transmitter: &mut impl Transmitter,
     ) -> Egress {
         if !line.path.as_ref().is_some_and(|path| path.is_valid(self.generation, now)) {
-            line.path = self.path(now, tuple, line.route);
+            line.path = self.path(now, PROTOCOL_TCP, tuple, line.route);
         }
         let Line { sockets, handle, route, path } = line;
         let Some(path) = path else {
@@ -139,13 +139,13 @@ impl Link {
         }
     }
 
-    fn path(&self, now: Instant, tuple: Tuple, route: Route) -> Option<Path> {
+    pub(super) fn path(&self, now: Instant, protocol: u8, tuple: Tuple, route: Route) -> Option<Path> {
         if route == Route::Local || !tuple.remote.is_ipv4() {
             return None;
         }
         match self.interface.next_hop(now, &IpAddress::from(tuple.remote))? {
             HardwareAddress::Ethernet(next) => {
-                Path::new(self.local.hardware, next.0, tuple, self.generation, now)
+                Path::new(self.local.hardware, next.0, protocol, tuple, self.generation, now)
             }
         }
     }

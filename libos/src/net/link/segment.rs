@@ -55,11 +55,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Makes the path from `own` to `next`, two Ethernet addresses, for the segments of a connection; `None` unless it is
-    /// one of IPv4.
+    /// Makes the path from `own` to `next`, two Ethernet addresses, for what `protocol` sends between the ends of
+    /// `tuple`; `None` unless they are of IPv4.
     pub(super) fn new(
         own: [u8; 6],
         next: [u8; 6],
+        protocol: u8,
         tuple: Tuple,
         generation: u32,
         now: Instant,
@@ -72,7 +73,7 @@ impl Path {
         prefix[14] = VERSION_AND_LENGTH;
         // Don't fragment.
         prefix[20] = 0x40;
-        prefix[23] = PROTOCOL_TCP;
+        prefix[23] = protocol;
         prefix[26..30].copy_from_slice(&local.octets());
         prefix[30..34].copy_from_slice(&remote.octets());
         prefix[34..36].copy_from_slice(&tuple.local_port.to_be_bytes());
@@ -82,7 +83,7 @@ impl Path {
         };
         Some(Self {
             header_sum: sum(&prefix[ETHERNET_HEADER..TCP_START]),
-            pseudo_sum: sum(&prefix[26..TCP_START]) + u32::from(PROTOCOL_TCP),
+            pseudo_sum: sum(&prefix[26..TCP_START]) + u32::from(protocol),
             prefix,
             generation,
             until: now + LIFETIME,
@@ -98,11 +99,7 @@ impl Path {
     pub(super) fn write(&self, hop_limit: u8, segment: &TcpRepr<'_>, checksums: Checksums, frame: &mut [u8]) {
         let length = u16::try_from(frame.len() - ETHERNET_HEADER).unwrap_or(u16::MAX);
         let Some((headers, rest)) = frame.split_first_chunk_mut::<HEADERS>() else { return };
-        headers[..PREFIX].copy_from_slice(&self.prefix);
-        headers[16..18].copy_from_slice(&length.to_be_bytes());
-        headers[22] = hop_limit;
-        let sum = self.header_sum + u32::from(length) + (u32::from(hop_limit) << 8);
-        headers[24..26].copy_from_slice(&(!fold(sum)).to_be_bytes());
+        self.write_prefix(hop_limit, length, headers);
         if rest.len() == segment.payload.len() {
             write_plain(segment, headers);
             rest.copy_from_slice(segment.payload);
@@ -117,6 +114,21 @@ impl Path {
         let segment_length = u32::from(length) - 20;
         let place = TCP_START + TCP_CHECKSUM;
         frame[place..place + 2].copy_from_slice(&fold(self.pseudo_sum + segment_length).to_be_bytes());
+    }
+
+    /// Writes all up to the ports; the packet is of `length` bytes.
+    #[inline]
+    pub(super) fn write_prefix<const N: usize>(&self, hop_limit: u8, length: u16, headers: &mut [u8; N]) {
+        headers[..PREFIX].copy_from_slice(&self.prefix);
+        headers[16..18].copy_from_slice(&length.to_be_bytes());
+        headers[22] = hop_limit;
+        let sum = self.header_sum + u32::from(length) + (u32::from(hop_limit) << 8);
+        headers[24..26].copy_from_slice(&(!fold(sum)).to_be_bytes());
+    }
+
+    /// Returns the sum of the words of the pseudo-header of a segment or datagram of `length` bytes.
+    pub(super) fn pseudo_sum(&self, length: u16) -> u32 {
+        self.pseudo_sum + u32::from(length)
     }
 }
 
@@ -231,7 +243,7 @@ fn write_plain(segment: &TcpRepr<'_>, headers: &mut [u8; HEADERS]) {
 }
 
 /// Tells whether the checksum of the IPv4 header is right. The order of the bytes does not matter (RFC 1071, 2).
-fn has_right_sum(headers: &[u8; HEADERS]) -> bool {
+pub(super) fn has_right_sum<const N: usize>(headers: &[u8; N]) -> bool {
     let double = |at: usize| {
         let bytes = [headers[at], headers[at + 1], headers[at + 2], headers[at + 3]];
         u64::from(u32::from_ne_bytes(bytes))

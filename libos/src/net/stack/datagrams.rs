@@ -101,7 +101,9 @@ impl Stack {
         if let Some(id) = self.datagram_ports.get(tuple.local, tuple.local_port) {
             let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
             if datagram.takes(tuple.peer_end(), tuple.local) {
-                self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
+                if !self.link.take_directly(now, frame, tuple, datagram.socket_mut(), route) {
+                    self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
+                }
                 if datagram.can_receive() {
                     datagram.waiters.wake(Readiness::READABLE, &mut self.woken);
                 }

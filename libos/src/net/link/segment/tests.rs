@@ -92,7 +92,7 @@ fn what_is_written_is_what_the_stack_writes() {
     for round in 0..4000 {
         let payload: Vec<u8> = (0..random.below(70)).map(|_| bytes::<1>(random.next())[0]).collect();
         let segment = segment(&mut random, &payload);
-        let path = Path::new(OWN, NEXT, TUPLE, 0, Instant::ZERO).unwrap();
+        let path = Path::new(OWN, NEXT, PROTOCOL_TCP, TUPLE, 0, Instant::ZERO).unwrap();
         let hop_limit = bytes::<1>(random.next())[0].max(1);
         let expected = emit(&segment, OWN, NEXT, TUPLE, hop_limit);
         let mut frame = vec![0xa5; frame_length(&segment)];
@@ -175,7 +175,7 @@ fn segments_of_an_open_connection_go_the_short_way() {
 
 #[test]
 fn a_path_ends_with_its_time_and_with_the_table_it_was_made_from() {
-    let path = Path::new(OWN, NEXT, TUPLE, 3, Instant::ZERO).unwrap();
+    let path = Path::new(OWN, NEXT, PROTOCOL_TCP, TUPLE, 3, Instant::ZERO).unwrap();
     assert!(path.is_valid(3, Instant::from_secs(3)));
     assert!(!path.is_valid(4, Instant::from_secs(3)));
     assert!(!path.is_valid(3, Instant::from_secs(4)));
