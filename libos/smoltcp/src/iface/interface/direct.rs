@@ -128,4 +128,17 @@ impl Interface {
             NeighborAnswer::NotFound | NeighborAnswer::RateLimited => None,
         }
     }
+    /// Note that a packet of the unicast address `addr` came from `hardware_addr`: if that is what
+    /// packets to it are sent to, it stays known for a while more.
+    #[cfg(any(feature = "medium-ethernet", feature = "medium-ieee802154"))]
+    pub fn refresh_neighbor(
+        &mut self,
+        timestamp: Instant,
+        addr: IpAddress,
+        hardware_addr: HardwareAddress,
+    ) {
+        self.inner
+            .neighbor_cache
+            .reset_expiry_if_existing(addr, hardware_addr, timestamp);
+    }
 }

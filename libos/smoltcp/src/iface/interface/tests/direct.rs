@@ -151,3 +151,18 @@ fn test_a_datagram_reaches_its_socket_without_a_device(#[values(Medium::Ethernet
     );
     assert_eq!(meta.local_address, Some(IpAddress::v4(192, 168, 1, 1)));
 }
+
+#[rstest]
+#[cfg(feature = "medium-ethernet")]
+fn test_a_neighbor_that_is_heard_of_stays_known(#[values(Medium::Ethernet)] medium: Medium) {
+    let (mut iface, _, _) = setup(medium);
+    let remote = IpAddress::v4(192, 168, 1, 2);
+    let hardware = |last| HardwareAddress::Ethernet(EthernetAddress([2, 0, 0, 0, 0, last]));
+    let at = Instant::from_secs;
+    iface.inner.neighbor_cache.fill(remote, hardware(1), at(0));
+    iface.refresh_neighbor(at(50), remote, hardware(1));
+    assert_eq!(iface.next_hop(at(100), &remote), Some(hardware(1)));
+    // Another one cannot keep it.
+    iface.refresh_neighbor(at(100), remote, hardware(2));
+    assert_eq!(iface.next_hop(at(111), &remote), None);
+}
