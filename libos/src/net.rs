@@ -16,6 +16,7 @@ mod checksum;
 mod config;
 mod connection;
 mod datagram;
+mod deadlines;
 mod device;
 mod dhcp;
 mod dns;

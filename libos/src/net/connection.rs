@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     pub(crate) is_dirty: bool,
     /// It stands in the list of those that wait for an Ethernet address.
     pub(crate) is_unresolved: bool,
-    /// When its timer in the heap fires.
+    /// When its timer fires.
     pub(crate) timer: Option<Instant>,
     /// When the socket wants its turn, as of its last one.
     pub(crate) deadline: Option<Instant>,

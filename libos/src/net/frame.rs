@@ -72,16 +72,25 @@ pub(crate) struct Key {
     ports: u64,
 }
 
+impl Key {
+    /// Returns the key of two ends of IPv4.
+    #[inline]
+    pub(crate) fn of_v4(local: Ipv4Addr, remote: Ipv4Addr, local_port: u16, remote_port: u16) -> Self {
+        let words = |address: Ipv4Addr| [0, u64::from(address.to_bits())];
+        let ports = u64::from(local_port) << 16 | u64::from(remote_port);
+        Self { local: words(local), remote: words(remote), ports }
+    }
+}
+
 impl From<Tuple> for Key {
     #[inline]
     fn from(tuple: Tuple) -> Self {
-        let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
         match (tuple.local, tuple.remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                let words = |address: Ipv4Addr| [0, u64::from(address.to_bits())];
-                Self { local: words(local), remote: words(remote), ports }
+                Self::of_v4(local, remote, tuple.local_port, tuple.remote_port)
             }
             (local, remote) => {
+                let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
                 Self { local: words_v6(local), remote: words_v6(remote), ports: ports | IS_V6 }
             }
         }

@@ -3,8 +3,8 @@
 //!
 //! No frame and no timer touches more than the one connection that it belongs to: connections are found by their
 //! two ends in a hash table, ports in tables in order, output is asked only of those in the dirty list, and deadlines
-//! stand in a heap, which is tidied as a whole when most of its entries mean nothing. The time is a parameter and devices
-//! are a trait, so a test runs the same code on a clock of its own.
+//! stand in lists, which are tidied as a whole when most of their entries mean nothing. The time is a parameter and
+//! devices are a trait, so a test runs the same code on a clock of its own.
 
 #[cfg(any(test, fuzzing))]
 mod audit;
@@ -21,6 +21,7 @@ use super::checksum;
 use super::config::{Settings, SettingsV6};
 use super::connection::{Connection, ConnectionId};
 use super::datagram::{Datagram, Sender};
+use super::deadlines::Deadlines;
 use super::device::{Capabilities, Transmitter, Verdict};
 use super::dhcp::{Change, Dhcp};
 use super::dns::Dns;
@@ -35,7 +36,6 @@ use super::trouble::Report;
 use super::tuning::Tuning;
 use crate::readiness::{Readiness, Token, Waiters};
 use crate::slots::Slots;
-use crate::timers::Timers;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -79,7 +79,7 @@ pub(crate) struct Stack {
     /// Connections in `TIME_WAIT`, oldest first; some may be gone.
     lingering: VecDeque<ConnectionId>,
     lingering_count: usize,
-    timers: Timers<Instant, ConnectionId>,
+    timers: Deadlines,
     pool: Pool,
     /// Those who wait for an address.
     configured: Waiters,
@@ -123,7 +123,7 @@ impl Stack {
             unresolved: Vec::new(),
             lingering: VecDeque::new(),
             lingering_count: 0,
-            timers: Timers::new(),
+            timers: Deadlines::new(),
             pool: Pool::new(plan),
             configured: Waiters::new(),
             woken: Vec::new(),
@@ -229,6 +229,9 @@ impl Stack {
     }
 
     fn dispatch(&mut self, now: Instant, frame: &[u8], transmitter: &mut impl Transmitter, route: Route) {
+        if route == Route::Wire && self.take_usual_segment(now, frame, transmitter) {
+            return;
+        }
         match frame::classify(frame) {
             Class::Tcp { tuple, opens } => {
                 self.deliver_segment(now, frame, tuple, opens, transmitter, route);

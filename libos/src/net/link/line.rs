@@ -3,7 +3,7 @@
 //! Short means that the headers are read and written by [`segment`] and the socket is called directly.
 //! That takes the Ethernet address of the next hop, which is remembered as long as the table of neighbours does not
 //! change, and for a few seconds at most. Without it, for an own address, and for unusual headers, frames pass the
-//! whole stack, as do those of IPv6; it also finds the next hop and keeps its entry in the table fresh.
+//! whole stack, as do those of IPv6.
 
 use super::segment::{self, Path};
 use super::{Egress, Link, Origin, Route};
@@ -14,7 +14,7 @@ use core::num::NonZeroU16;
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpAddress, TcpRepr};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpRepr, TcpRepr};
 
 /// A TCP socket, alone in a socket set, and where its frames go.
 #[derive(Debug)]
@@ -62,28 +62,56 @@ impl Line {
 }
 
 impl Link {
-    /// Hands the frame with a segment for the socket of `line` to it. Replies go out at once.
+    /// Reads a frame of the usual form with a segment to us.
+    #[inline]
+    pub(crate) fn read_segment<'a>(&self, frame: &'a [u8]) -> Option<(IpRepr, TcpRepr<'a>)> {
+        segment::read(self.local.hardware, frame)
+    }
+
+    /// Makes sure that there is a short way for `line`, which `frame` has come on, one of the usual form; `false` if there
+    /// is none.
+    #[inline]
+    pub(crate) fn has_short_way(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        tuple: Tuple,
+        line: &mut Line,
+    ) -> bool {
+        line.path.as_ref().is_some_and(|path| path.is_valid(self.generation, now))
+            || self.renew_path(now, frame, tuple, line)
+    }
+
+    /// Hands a segment that has been read to the socket of `line`, which it is for and which has a short way. Replies go
+    /// out at once.
     #[inline]
     pub(crate) fn take_segment(
+        &mut self,
+        now: Instant,
+        (ip, segment): &(IpRepr, TcpRepr<'_>),
+        line: &mut Line,
+        transmitter: &mut impl Transmitter,
+    ) {
+        let Line { sockets, handle, path, .. } = line;
+        let socket = sockets.get_mut(*handle);
+        if let Some((ip, reply)) = self.interface.process_segment(now, socket, ip, segment)
+            && let Some(path) = path
+        {
+            // Without room it is lost, as it could be on the way.
+            let _ = put(self.checksums, path, ip.hop_limit(), &reply, None, transmitter);
+        }
+    }
+
+    /// Hands the frame with a segment for the socket of `line` to it by way of the whole stack.
+    pub(crate) fn take_frame(
         &mut self,
         now: Instant,
         frame: &[u8],
         line: &mut Line,
         transmitter: &mut impl Transmitter,
     ) {
-        let Line { sockets, handle, route, path } = line;
-        if let Some(path) = path
-            && path.is_valid(self.generation, now)
-            && let Some((ip, segment)) = segment::read(self.local.hardware, frame)
-        {
-            let socket = sockets.get_mut(*handle);
-            if let Some((ip, reply)) = self.interface.process_segment(now, socket, &ip, &segment) {
-                // Without room it is lost, as it could be on the way.
-                let _ = put(self.checksums, path, ip.hop_limit(), &reply, None, transmitter);
-            }
-        } else {
-            self.ingress(now, frame, sockets, transmitter, *route);
-        }
+        let Line { sockets, route, .. } = line;
+        self.ingress(now, frame, sockets, transmitter, *route);
     }
 
     /// Sends the one segment that the socket of `line` has to send, and returns when it wants to be asked again; `None`:
@@ -137,6 +165,17 @@ impl Link {
             Some(_) => self.interface.segment_poll_at(now, line.socket()),
             None => self.deadline(now, &line.sockets),
         }
+    }
+
+    /// Looks at the table of neighbours again, where the sender of `frame` stays.
+    #[cold]
+    fn renew_path(&mut self, now: Instant, frame: &[u8], tuple: Tuple, line: &mut Line) -> bool {
+        if let Some(source) = frame[6..].first_chunk() {
+            let source = HardwareAddress::Ethernet(EthernetAddress(*source));
+            self.interface.refresh_neighbor(now, tuple.remote.into(), source);
+        }
+        line.path = self.path(now, PROTOCOL_TCP, tuple, line.route);
+        line.path.is_some()
     }
 
     pub(super) fn path(&self, now: Instant, protocol: u8, tuple: Tuple, route: Route) -> Option<Path> {

@@ -117,7 +117,7 @@ impl Stack {
             assert!(length <= most, "stale entries are dropped");
         }
         for connection in connections.iter().filter(|connection| connection.timer.is_some()) {
-            assert!(connection.timer >= self.timers.next(), "a connection's timer is in the heap");
+            assert!(connection.timer >= self.timers.next(), "a connection's timer is set");
         }
     }
 

@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpRepr, TcpRepr};
 
 impl Stack {
     /// Returns who waits at a connection.
@@ -162,7 +162,7 @@ impl Stack {
             {
                 self.recycle(id);
             } else {
-                return self.take_segment(now, frame, id, transmitter);
+                return self.take_frame(now, frame, id, transmitter);
             }
         }
         if !self.is_proper(tuple, route) {
@@ -178,8 +178,28 @@ impl Stack {
         }
     }
 
+    /// Takes a segment of an open connection that came by the wire and is of the usual form, and tells whether it was
+    /// one.
     #[inline]
-    fn take_segment(
+    pub(super) fn take_usual_segment(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        transmitter: &mut impl Transmitter,
+    ) -> bool {
+        let Some(read) = self.link.read_segment(frame) else { return false };
+        let Some(&id) = key_of(&read).and_then(|key| self.tuples.get(&key)) else { return false };
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let tuple = connection.tuple;
+        if !self.link.has_short_way(now, frame, tuple, &mut connection.line) {
+            return false;
+        }
+        self.link.take_segment(now, &read, &mut connection.line, transmitter);
+        self.go_on(id);
+        true
+    }
+
+    fn take_frame(
         &mut self,
         now: Instant,
         frame: &[u8],
@@ -187,7 +207,14 @@ impl Stack {
         transmitter: &mut impl Transmitter,
     ) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        self.link.take_segment(now, frame, &mut connection.line, transmitter);
+        self.link.take_frame(now, frame, &mut connection.line, transmitter);
+        self.go_on(id);
+    }
+
+    /// Does what follows from a segment.
+    #[inline]
+    fn go_on(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
         let goes_on = connection.goes_on(&mut self.woken);
         if goes_on && connection.socket().is_at_rest() {
             // The peer has acknowledged all there was: without a turn of its own that is noted.
@@ -315,6 +342,14 @@ impl Stack {
             }
         }
         Err(Error::NoPortLeft)
+    }
+}
+
+#[inline]
+fn key_of((ip, segment): &(IpRepr, TcpRepr<'_>)) -> Option<Key> {
+    match ip {
+        IpRepr::Ipv4(ip) => Some(Key::of_v4(ip.dst_addr, ip.src_addr, segment.dst_port, segment.src_port)),
+        IpRepr::Ipv6(_) => None,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{DeviceRoom, Stack};
 use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
+use crate::net::deadlines::Deadlines;
 use crate::net::device::Transmitter;
 use crate::net::error::Error;
 use crate::net::link::Egress;
-use crate::timers::Timers;
 use core::mem;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const FULL_DELAY: Duration = Duration::from_micros(200);
 const IDLE_DELAY: Duration = Duration::from_millis(1);
 /// How long connecting asks for the Ethernet address of the peer: three times, as Linux does.
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
-/// Entries of the timer heap and the lists of connections, beyond two a connection, at which one is tidied: one is left
+/// Entries of the timers and the lists of connections, beyond two a connection, at which one is tidied: one is left
 /// for each connection then, so that the work is spread over as many new entries at least.
 pub(super) const STALE_ENTRIES: usize = 1024;
 
@@ -220,10 +220,10 @@ impl Stack {
     }
 }
 
-/// Sets when a connection has its next turn. A timer that stands in the heap for an earlier time stays there.
+/// Sets when a connection has its next turn. A timer for an earlier time stays.
 #[inline]
 fn await_deadline(
-    timers: &mut Timers<Instant, ConnectionId>,
+    timers: &mut Deadlines,
     id: ConnectionId,
     connection: &mut Connection,
     next: Option<Instant>,

@@ -112,7 +112,7 @@ impl Stack {
             .socket_mut()
             .listen(endpoint)
             .expect("a renewed socket is closed, and no listener has port 0");
-        self.link.take_segment(now, frame, &mut connection.line, transmitter);
+        self.link.take_frame(now, frame, &mut connection.line, transmitter);
         if connection.socket().state() != State::SynReceived {
             return self.put_away(connection);
         }
