@@ -15,7 +15,8 @@ use smoltcp::time::Instant;
 /// A stretch is 2^16 µs long.
 const STRETCH_BITS: u32 = 16;
 /// Stretches of the ring. What is further away fires with the last one.
-const STRETCHES: u64 = 64;
+const SLOTS: usize = 64;
+const STRETCHES: u64 = SLOTS as u64;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
@@ -24,7 +25,7 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Deadlines {
     near: Timers<Instant, ConnectionId>,
     /// For each stretch the first entry of its list.
-    ring: [u32; STRETCHES as usize],
+    ring: [u32; SLOTS],
     /// A bit for each stretch that has entries.
     occupied: u64,
     /// The first stretch that has not begun.
@@ -48,7 +49,7 @@ impl Deadlines {
     pub(super) const fn new() -> Self {
         Self {
             near: Timers::new(),
-            ring: [NONE; STRETCHES as usize],
+            ring: [NONE; SLOTS],
             occupied: 0,
             next: 0,
             entries: Vec::new(),
