@@ -15,8 +15,8 @@ use super::cpu_time::{CpuTime, resident_bytes};
 use super::figure::{Figure, Figures};
 use super::guest::{GuestError, Guests, Instrument, Kind, MEMORY_MIB, Program, Running, Service};
 use super::load::{
-    Direction, Exchange, Load, Request, Until, await_first_byte, connect_and_close, exchange_datagrams,
-    receive_packets, send_packets, transfer, wrk,
+    Acknowledgement, Direction, Exchange, Load, Request, Until, await_first_byte, connect_and_close,
+    exchange_datagrams, receive_packets, send_packets, transfer, wrk,
 };
 use super::workload::Workload;
 
@@ -263,7 +263,8 @@ impl Client {
         Ok(match workload {
             Workload::Http(count) => Self::Exchange(exchange(Service::Http, count, Request::Http)?, count),
             Workload::Connections(count) => {
-                Self::Exchange(exchange(Service::Http, count, Request::Http)?, UNDER_WAY)
+                let exchange = exchange(Service::Http, count, Request::Http)?;
+                Self::Exchange(exchange.acknowledging(Acknowledgement::AtOnce), UNDER_WAY)
             }
             Workload::TcpRoundTrip => Self::Exchange(exchange(Service::Echo, 1, Request::Echo(1))?, 1),
             Workload::UdpRoundTrip => Self::Datagrams(address(Service::DatagramEcho)?),

@@ -36,7 +36,7 @@ pub enum Workload {
     Boot,
     /// HTTP requests on so many connections, all busy.
     Http(usize),
-    /// HTTP requests on so many connections, at most 32 of them busy at once.
+    /// HTTP requests on so many connections, at most 32 of them busy at once. Answers are acknowledged at once.
     Connections(usize),
     /// One byte there and back by TCP.
     TcpRoundTrip,

@@ -2,7 +2,10 @@
 //!
 //! One thread waits for all connections by epoll. So many requests are under way at once as is said, over all
 //! connections in turn: with 32 under way over 1 000 connections the guest has as much to do at once as with 32, and
-//! what differs is the number of connections.
+//! what differs is the number of connections. One more thing would: an answer's acknowledgement rides on the next
+//! request if that comes within the 40 ms for which Linux puts it off, and is a segment of its own if not. So
+//! [`Acknowledgement::AtOnce`] makes it one always, and the guest gets as many segments a request however long a
+//! connection rests.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_tcp_quickack};
 
 use super::{Latency, Load, PATIENCE, Until, silent};
 
@@ -49,6 +52,15 @@ impl Request {
     }
 }
 
+/// When the client's kernel acknowledges an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::bench) enum Acknowledgement {
+    /// When it likes: mostly with the next request.
+    Delayed,
+    /// When the answer is there, in a segment without data.
+    AtOnce,
+}
+
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
@@ -65,6 +77,7 @@ pub(in crate::bench) struct Exchange {
     epoll: OwnedFd,
     request: Vec<u8>,
     answer_length: usize,
+    acknowledgement: Acknowledgement,
     buffer: Vec<u8>,
 }
 
@@ -81,6 +94,7 @@ impl Exchange {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             request: request.bytes(),
             answer_length: 0,
+            acknowledgement: Acknowledgement::Delayed,
             buffer: vec![0; 64 << 10],
         };
         while exchange.connections.len() < connections {
@@ -127,6 +141,12 @@ impl Exchange {
         })
     }
 
+    /// Says when answers are acknowledged from now on.
+    pub(in crate::bench) const fn acknowledging(mut self, acknowledgement: Acknowledgement) -> Self {
+        self.acknowledgement = acknowledgement;
+        self
+    }
+
     fn connect(&mut self, address: SocketAddr, request: &Request) -> io::Result<()> {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -169,6 +189,10 @@ impl Exchange {
             Ok(count) if count > connection.left => Err(io::Error::other("the guest answered too much")),
             Ok(count) => {
                 connection.left -= count;
+                if self.acknowledgement == Acknowledgement::AtOnce {
+                    // What the kernel still puts off it sends now; the wish does not last (tcp(7)).
+                    set_tcp_quickack(&connection.stream, true)?;
+                }
                 Ok(connection.left == 0)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),

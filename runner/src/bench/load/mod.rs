@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(super) use bulk::{Direction, transfer};
 pub(super) use connects::connect_and_close;
 pub(super) use datagrams::exchange_datagrams;
-pub(super) use exchange::{Exchange, Request};
+pub(super) use exchange::{Acknowledgement, Exchange, Request};
 pub(super) use first_byte::await_first_byte;
 pub(super) use packets::{receive_packets, send_packets};
 pub(super) use wrk::wrk;
