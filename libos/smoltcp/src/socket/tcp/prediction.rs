@@ -14,9 +14,9 @@ impl Socket<'_> {
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         #[cfg(feature = "alloc")]
-        if self.shrinks_at().is_some() {
-            return false;
-        }
+        let shrinks = || self.shrinks_at().is_some();
+        #[cfg(not(feature = "alloc"))]
+        let shrinks = || false;
         // All that came is acknowledged, which most segments with data fail; all that was sent is.
         self.remote_last_ack == Some(self.remote_seq_no + self.rx_buffer.len())
             && self.tx_buffer.is_empty()
@@ -29,6 +29,7 @@ impl Socket<'_> {
             && self.is_undisturbed()
             && self.remote_last_ts.is_some()
             && self.remote_last_win == self.scaled_window()
+            && !shrinks()
     }
 
     /// Call `emit` with the hop limit and the one segment that this socket has to send, and return
