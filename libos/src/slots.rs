@@ -35,8 +35,8 @@ impl<T> Id<T> {
 
     /// Returns the number that these bits are.
     pub(crate) fn from_bits(bits: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = bits.to_le_bytes();
-        let (index, generation) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+        let (index, generation) = (bits as u32, (bits >> 32) as u32);
         Self { index, generation, kind: PhantomData }
     }
 }

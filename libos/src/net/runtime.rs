@@ -42,6 +42,8 @@ static AT_LAST_WAIT: Mutex<Statistics> = Mutex::new(Statistics::NONE);
 struct Runtime {
     shard: Shard<Card>,
     woken: Vec<Token>,
+    /// The time of the last poll.
+    polled_at: Instant,
 }
 
 /// What a thread tries to do with a socket.
@@ -207,7 +209,7 @@ fn start() -> Result<&'static mut Runtime> {
     }
     task::install_poller(&NetworkPoller);
     exit::before_exit(drain);
-    Ok(Box::leak(Box::new(Runtime { shard, woken: Vec::new() })))
+    Ok(Box::leak(Box::new(Runtime { shard, woken: Vec::new(), polled_at: Instant::ZERO })))
 }
 
 fn open(allowed: Offloads) -> Result<Net> {
@@ -258,9 +260,10 @@ impl Poller for NetworkPoller {
     fn poll(&self) {
         let mut runtime = lock();
         let Some(runtime) = runtime.as_mut() else { return };
-        let Runtime { shard, woken } = &mut **runtime;
+        let Runtime { shard, woken, polled_at } = &mut **runtime;
         for _ in 0..ROUNDS {
-            let polled = shard.poll(now());
+            *polled_at = now();
+            let polled = shard.poll(*polled_at);
             shard.stack().take_woken(woken);
             if polled == Polled::Nothing || !woken.is_empty() {
                 break;
@@ -274,7 +277,8 @@ impl Poller for NetworkPoller {
     fn deadline_ns(&self) -> u64 {
         let runtime = lock();
         let Some(runtime) = runtime.as_ref() else { return NEVER };
-        let deadline = runtime.shard.deadline(now());
+        // What is to be done at once counts from the last poll: reading the clock is dear.
+        let deadline = runtime.shard.deadline(runtime.polled_at);
         let deadline_ns = deadline.map_or(NEVER, |deadline| {
             u64::try_from(deadline.total_micros()).unwrap_or(0).saturating_mul(1000)
         });

@@ -64,6 +64,8 @@ pub(crate) struct Stack {
     reassembly: Reassembly,
     dhcp: Option<Dhcp>,
     autoconf: Option<Autoconf>,
+    /// When it wants to be asked.
+    autoconf_deadline: Option<Instant>,
     /// Own IPv6 addresses that nobody was asked about yet.
     unclaimed: Vec<Ipv6Cidr>,
     pub(crate) dns: Dns,
@@ -114,6 +116,7 @@ impl Stack {
             reassembly: Reassembly::default(),
             dhcp: None,
             autoconf: None,
+            autoconf_deadline: None,
             unclaimed: Vec::new(),
             dns: Dns::new(),
             servers: Vec::new(),

@@ -56,30 +56,34 @@ pub(crate) fn wake_at_event(event: usize, seen: u64, thread: ThreadId) {
 
 /// Does the idle work once, without waiting.
 pub(crate) fn poll() {
-    if let Some(poller) = POLLER.get() {
-        poller.poll();
-    }
-    wake_listeners();
-    fire_sleepers(clock::now_ns());
+    do_idle_work();
 }
 
 /// Does the idle work and waits until there is more, or somebody can run.
 pub(crate) fn wait() {
     let events_seen = machine::info().events_seen();
     process::heed_stop();
-    poll();
+    let next_sleeper = do_idle_work();
     if is_somebody_ready() {
         return;
     }
-    let mut deadline_ns = fire_sleepers(clock::now_ns());
     let Some(poller) = POLLER.get() else {
-        return machine::current().wait(deadline_ns, events_seen);
+        return machine::current().wait(next_sleeper, events_seen);
     };
-    deadline_ns = deadline_ns.min(poller.deadline_ns());
+    let deadline_ns = next_sleeper.min(poller.deadline_ns());
     if deadline_ns > clock::now_ns() && poller.begin_wait() == Work::None {
         machine::current().wait(deadline_ns, events_seen);
     }
     poller.end_wait();
+}
+
+/// Does it, and returns when the next sleeper's time comes.
+fn do_idle_work() -> u64 {
+    if let Some(poller) = POLLER.get() {
+        poller.poll();
+    }
+    wake_listeners();
+    fire_sleepers(clock::now_ns())
 }
 
 fn wake_listeners() {

@@ -216,12 +216,14 @@ impl Stack {
     fn go_on(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let goes_on = connection.goes_on(&mut self.woken);
-        if goes_on && connection.socket().is_at_rest() {
-            // The peer has acknowledged all there was: without a turn of its own that is noted.
-            connection.deadline = None;
-        } else if !connection.is_dirty {
-            connection.is_dirty = true;
-            self.dirty.push(id);
+        if !connection.is_dirty {
+            if goes_on && connection.socket().is_at_rest() {
+                // The peer has acknowledged all there was: it needs no turn.
+                connection.deadline = None;
+            } else {
+                connection.is_dirty = true;
+                self.dirty.push(id);
+            }
         }
         if !goes_on {
             self.settle(id, Cause::Segment);

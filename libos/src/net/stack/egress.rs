@@ -60,12 +60,13 @@ impl Stack {
             return Some(if self.device == DeviceRoom::Full { now + FULL_DELAY } else { now });
         }
         let dhcp = self.dhcp.as_ref().map(|dhcp| dhcp.deadline());
-        let v6 = self.autoconf.as_ref().and_then(|autoconf| autoconf.deadline());
         if !self.unclaimed.is_empty() {
             return Some(now);
         }
         let pieces = self.link.has_pieces().then(|| now + FULL_DELAY);
-        let others = [self.timers.next(), dhcp, v6, self.dns.deadline(), self.sender.deadline(), pieces];
+        let names = self.dns.deadline();
+        let others =
+            [self.timers.next(), dhcp, self.autoconf_deadline, names, self.sender.deadline(), pieces];
         others.into_iter().flatten().min()
     }
 

@@ -98,15 +98,16 @@ impl Stack {
         if !self.unclaimed.is_empty() {
             autoconf.claim(now, &core::mem::take(&mut self.unclaimed), &mut self.link, transmitter);
         }
-        if autoconf.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.autoconf_deadline.is_some_and(|deadline| deadline <= now) {
             autoconf.poll(now, &mut self.link, transmitter);
             self.adopt_v6();
         }
     }
 
-    /// Uses the IPv6 addresses that hold now, if they are others than before.
+    /// Uses the IPv6 addresses that hold now, if they are others than before. To be called after each change.
     pub(super) fn adopt_v6(&mut self) {
         let Some(autoconf) = &self.autoconf else { return };
+        self.autoconf_deadline = autoconf.deadline();
         let (addresses, servers) = autoconf.addresses(self.link.link_local());
         if self.servers_v6 != servers {
             self.servers_v6 = servers;
