@@ -3236,6 +3236,27 @@ impl<'a> Socket<'a> {
     where
         F: FnOnce(&mut Context, PacketMeta, &IpRepr, &TcpRepr) -> Result<(), E>,
     {
+        let (mut emit, mut error) = (Some(emit), None);
+        let outcome = self.dispatch_by(cx, &mut |cx, meta, ip_repr, repr| {
+            let Some(emit) = emit.take() else {
+                return Err(());
+            };
+            emit(cx, meta, ip_repr, repr).map_err(|cause| error = Some(cause))
+        });
+        match (outcome, error) {
+            (Err(()), Some(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Self::dispatch_ref`]. There is one of this, however many ways out there are.
+    #[inline(never)]
+    #[allow(clippy::type_complexity)]
+    fn dispatch_by(
+        &mut self,
+        cx: &mut Context,
+        emit: &mut dyn FnMut(&mut Context, PacketMeta, &IpRepr, &TcpRepr) -> Result<(), ()>,
+    ) -> Result<(), ()> {
         if self.tuple.is_none() {
             return Ok(());
         }
