@@ -121,17 +121,16 @@ impl State {
 
 /// Sends back what is here; what there is no room for is left in `left`.
 fn echo(stream: &TcpStream, left: &mut Vec<u8>) -> Result<Step> {
-    let mut piece = [0; PIECE_BYTES];
     let count = stream.read_with(|bytes| {
         let count = bytes.len().min(PIECE_BYTES);
-        piece[..count].copy_from_slice(&bytes[..count]);
+        left.extend_from_slice(&bytes[..count]);
         (count, count)
     })?;
-    let sent = match send_some(stream, &piece[..count]) {
+    let sent = match send_some(stream, left) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
         sent => sent?,
     };
-    left.extend_from_slice(&piece[sent..count]);
+    left.drain(..sent);
     Ok(match count {
         0 => Step::Done,
         // A message that comes whole is followed by none: its sender waits for the answer.
