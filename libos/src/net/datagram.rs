@@ -136,7 +136,9 @@ impl Sender {
         if payload.len() > longest - UDP_HEADER {
             return Err(Error::TooLong);
         }
-        if let Some(direct) = send_directly(now, source, destination, payload, link, transmitter) {
+        if payload.len() <= self.largest
+            && let Some(direct) = send_directly(now, source, destination, payload, link, transmitter)
+        {
             return Ok(direct);
         }
         let route = link.route(destination.ip()).ok_or(Error::Unreachable)?;
