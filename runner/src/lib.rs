@@ -21,6 +21,7 @@ pub mod network;
 pub mod place;
 pub mod qemu;
 pub mod signal;
+pub mod simulation;
 pub mod workspace;
 
 pub use builder::{BuildRequest, BuiltImage, build_app};

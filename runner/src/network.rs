@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::simulation::LockstepSocket;
+
 /// A network that a machine can be plugged into.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Network {
@@ -20,6 +22,8 @@ pub enum Network {
     Peer(PathBuf),
     /// A unix socket on which somebody listens; frames go over it with a 4-byte big-endian length before each.
     Stream(PathBuf),
+    /// A simulated network, for a guest that runs as a process in lockstep with it.
+    Lockstep(LockstepSocket),
 }
 
 /// Settings of [`Network::User`].

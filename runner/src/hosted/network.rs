@@ -88,6 +88,7 @@ pub fn describe(network: &Network) -> &'static str {
         Network::None => "no network",
         Network::Tap(_) => "a tap interface",
         Network::Stream(_) => "a stream socket",
+        Network::Lockstep(_) => "a simulated network",
         Network::Peer(_) => "a link to another guest",
         Network::User(user) => match chosen(user.backend, || passt::usable().is_ok()) {
             Backend::Passt => "passt",
@@ -116,6 +117,13 @@ pub(super) fn plug(network: &Network, line: &CommandLine) -> Result<Plug, PlugEr
             let failed = |cause| PlugError::Stream { path: path.clone(), cause };
             Ok(plugged(UnixStream::connect(path).map_err(failed)?.into(), kind::STREAM, None))
         }
+        // Nobody on this side may hold the guest's end: that it is closed says that the guest has gone.
+        Network::Lockstep(socket) => Ok(Plug {
+            socket: Some(socket.descriptor()?),
+            words: kind_word(kind::LOCKSTEP),
+            network: Network::None,
+            companion: None,
+        }),
         Network::Peer(path) => {
             let failed = |cause| PlugError::Peer { path: path.clone(), cause };
             let (socket, peer) = peer::join(path).map_err(failed)?;

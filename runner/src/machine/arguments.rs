@@ -123,7 +123,7 @@ fn check(config: &MachineConfig) -> Result<(), ConfigError> {
         _ if config.memory_mib < LEAST_MEMORY_MIB => Err(ConfigError::NoMemory),
         _ => match &config.network {
             Network::User(user) => Ok(user.check()?),
-            Network::Peer(_) => Err(ConfigError::NoPeer),
+            Network::Peer(_) | Network::Lockstep(_) => Err(ConfigError::NoPeer),
             Network::None | Network::Tap(_) | Network::Stream(_) => Ok(()),
         },
     }
@@ -243,8 +243,8 @@ pub(crate) fn tap_hardware_address(interface: &str) -> String {
 
 fn push_backend(list: &mut Arguments, network: &Network) {
     match network {
-        // A peer has been refused.
-        Network::None | Network::Peer(_) => {}
+        // Peers and simulated networks have been refused.
+        Network::None | Network::Peer(_) | Network::Lockstep(_) => {}
         Network::User(user) => list.push("-netdev", user_backend(user)),
         Network::Tap(interface) => {
             list.push("-netdev", format!("tap,id=net0,ifname={interface},script=no,downscript=no,vhost=off"));

@@ -5,7 +5,6 @@
 //! and not counted. With no source at all there is an error and no bytes: a guest without secrets must not open
 //! connections.
 
-mod cipher;
 pub(crate) mod cpu;
 mod device;
 mod pool;

@@ -1,34 +1,36 @@
 //! The generator and its key.
 
-use super::cipher::Cipher;
 use crate::clock;
 use core::fmt;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// After so many bytes the key is replaced, so that a key found later tells little of what was handed out.
 const BYTES_PER_KEY: usize = 64 << 10;
 
 /// A `ChaCha20` generator that can be fed.
 pub(super) struct Pool {
-    generator: Cipher,
+    generator: ChaCha20Rng,
     left: usize,
 }
 
 impl Pool {
     /// Returns a generator with a known key: worthless until it has absorbed a seed.
     pub(super) fn new() -> Self {
-        Self { generator: Cipher::new(&[0; 32]), left: BYTES_PER_KEY }
+        Self { generator: ChaCha20Rng::from_seed([0; 32]), left: BYTES_PER_KEY }
     }
 
     /// Mixes 32 bytes into the key.
     pub(super) fn absorb(&mut self, seed: &[u8; 32]) {
         let mut key = [0; 32];
-        self.generator.fill(&mut key);
+        self.generator.fill_bytes(&mut key);
         for (byte, more) in key.iter_mut().zip(seed) {
             *byte ^= more;
         }
         // Through the cipher once more, so that the key is not a linear function of the seed.
-        Cipher::new(&key).fill(&mut key);
-        self.generator = Cipher::new(&key);
+        let mut mixer = ChaCha20Rng::from_seed(key);
+        mixer.fill_bytes(&mut key);
+        self.generator = ChaCha20Rng::from_seed(key);
         self.left = BYTES_PER_KEY;
     }
 
@@ -47,7 +49,7 @@ impl Pool {
             if self.left < chunk.len() {
                 self.absorb_time();
             }
-            self.generator.fill(chunk);
+            self.generator.fill_bytes(chunk);
             self.left -= chunk.len();
         }
     }

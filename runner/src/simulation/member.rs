@@ -1,0 +1,102 @@
+//! One guest of a simulation: this side of its socket.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use abi::hosted::network::{HEADER, LARGEST_FRAME, TIME};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+
+/// The guest's end of a lockstep socket, for a configuration. Two are equal if they are the same.
+#[derive(Clone, Debug)]
+pub struct LockstepSocket(Arc<OwnedFd>);
+
+/// What a guest says.
+pub(super) enum Said {
+    /// It sends a frame (with the header before it).
+    Frame(Vec<u8>),
+    /// It sleeps until then, in nanoseconds.
+    Sleeps(u64),
+    /// It is gone.
+    Nothing,
+}
+
+/// A guest.
+pub(super) struct Member {
+    socket: OwnedFd,
+    state: State,
+}
+
+enum State {
+    Runs,
+    Sleeps(u64),
+    Gone,
+}
+
+impl Member {
+    /// Makes one, and the end that the guest gets.
+    pub(super) fn new() -> io::Result<(Self, LockstepSocket)> {
+        let (socket, end) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self { socket, state: State::Runs }, LockstepSocket(Arc::new(end))))
+    }
+
+    pub(super) const fn is_there(&self) -> bool {
+        !matches!(self.state, State::Gone)
+    }
+
+    /// Returns until when it sleeps, if it does and not for ever.
+    pub(super) const fn deadline(&self) -> Option<u64> {
+        match self.state {
+            State::Sleeps(until) if until != u64::MAX => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Waits for what it says next.
+    pub(super) fn hear(&mut self) -> Said {
+        let mut message = vec![0; HEADER + LARGEST_FRAME];
+        let length = match recv(&self.socket, message.as_mut_slice(), RecvFlags::empty()) {
+            Ok((length, _)) => length,
+            Err(rustix::io::Errno::INTR) => return self.hear(),
+            Err(_) => 0,
+        };
+        message.truncate(length);
+        if let Ok(until) = <[u8; TIME]>::try_from(message.as_slice()) {
+            let until = u64::from_le_bytes(until);
+            self.state = State::Sleeps(until);
+            return Said::Sleeps(until);
+        }
+        if message.is_empty() {
+            self.state = State::Gone;
+            return Said::Nothing;
+        }
+        Said::Frame(message)
+    }
+
+    /// Wakes it: it is `now_ns`, and `frame` comes in, unless it is empty.
+    pub(super) fn tell(&mut self, now_ns: u64, frame: &[u8]) {
+        if matches!(self.state, State::Gone) {
+            return;
+        }
+        let message = [now_ns.to_le_bytes().as_slice(), frame].concat();
+        self.state = State::Runs;
+        // One that is gone is heard of next.
+        let _ = send(&self.socket, &message, SendFlags::NOSIGNAL);
+    }
+}
+
+impl LockstepSocket {
+    /// Returns a descriptor for a process.
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone()
+    }
+}
+
+impl PartialEq for LockstepSocket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for LockstepSocket {}
