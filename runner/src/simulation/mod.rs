@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use abi::hosted::SEED_OPTION;
 
+use crate::CommandLine;
 use crate::machine::{Accelerator, Machine, MachineConfig, MachineError, Outcome};
 use crate::network::Network;
 pub use member::LockstepSocket;
@@ -108,9 +109,9 @@ pub fn run(
 
 /// Returns the word that makes a guest's time and chance up.
 #[must_use]
-pub fn seed_word(seed: u64) -> crate::CommandLine {
-    let option = std::str::from_utf8(SEED_OPTION).expect("the names of the contract are ASCII");
-    crate::CommandLine::new().word(&format!("{option}{seed}"))
+pub fn seed_word(seed: u64) -> CommandLine {
+    let option = String::from_utf8_lossy(SEED_OPTION);
+    CommandLine::new().word(&format!("{option}{seed}"))
 }
 
 /// How a run ended.
@@ -169,7 +170,7 @@ impl Simulation {
             match self.members[index].hear() {
                 Said::Frame(frame) => {
                     self.note(b"out", index, &frame);
-                    self.cable.send(self.now_ns, index, self.members.len(), frame);
+                    self.cable.send(self.now_ns, index, self.members.len(), &frame);
                 }
                 Said::Sleeps(until) => return self.note(b"sleep", index, &until.to_le_bytes()),
                 Said::Nothing => return self.note(b"end", index, &[]),

@@ -11,7 +11,7 @@ fn frame(byte: u8) -> Vec<u8> {
 #[test]
 fn a_frame_arrives_at_all_others_after_the_delay() {
     let mut cable = Cable::new(&Wire::default(), 1);
-    cable.send(50, 1, 3, frame(7));
+    cable.send(50, 1, 3, &frame(7));
     assert_eq!(cable.next_arrival(), Some(100_050));
     assert_eq!(cable.take(), Some((0, frame(7))));
     assert_eq!(cable.take(), Some((2, frame(7))));
@@ -23,7 +23,7 @@ fn what_is_lost_and_when_the_rest_arrives_follows_from_the_seed() {
     let wire = Wire { jitter: Duration::from_millis(1), loss: 0.3, duplicates: 0.3, ..Wire::default() };
     let arrivals = |seed| {
         let mut cable = Cable::new(&wire, seed);
-        (0..100).for_each(|number| cable.send(u64::from(number), 0, 2, frame(number)));
+        (0..100).for_each(|number| cable.send(u64::from(number), 0, 2, &frame(number)));
         let mut arrivals = Vec::new();
         while let Some(at) = cable.next_arrival() {
             arrivals.push((at, cable.take()));

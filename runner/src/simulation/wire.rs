@@ -58,7 +58,7 @@ impl Cable {
     }
 
     /// Takes a frame of guest `from` (of `count`) to all others: their cards pass over what is not for them.
-    pub(super) fn send(&mut self, now_ns: u64, from: usize, count: usize, frame: Vec<u8>) {
+    pub(super) fn send(&mut self, now_ns: u64, from: usize, count: usize, frame: &[u8]) {
         if frame.len() <= HEADER {
             return;
         }
@@ -73,7 +73,7 @@ impl Cable {
                 let at = now_ns
                     + nanoseconds(self.wire.delay)
                     + self.numbers.u64(0..=nanoseconds(self.wire.jitter));
-                self.under_way.push(Reverse((at, self.arrivals, to, frame.clone())));
+                self.under_way.push(Reverse((at, self.arrivals, to, frame.to_vec())));
                 self.arrivals += 1;
             }
         }
