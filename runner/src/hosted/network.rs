@@ -154,7 +154,7 @@ fn plug_user(user: &UserNetwork, line: &CommandLine) -> Result<Plug, PlugError> 
     user.check()?;
     let place = place(user);
     match chosen(user.backend, || passt::usable().is_ok()) {
-        Backend::Passt => match plug_passt(user, place) {
+        Backend::Passt => match plug_passt(user, place, line) {
             // What was left to us may be done in the other way.
             Err(PlugError::Passt(reason)) if user.backend == Backend::Auto => {
                 eprintln!("metaos: {reason}; published ports are forwarded by this program");
@@ -173,16 +173,20 @@ fn place(user: &UserNetwork) -> Place {
     Place { guest, gateway: user.gateway.unwrap_or(usual) }
 }
 
-fn plug_passt(user: &UserNetwork, place: Place) -> Result<Plug, PlugError> {
+fn plug_passt(user: &UserNetwork, place: Place, line: &CommandLine) -> Result<Plug, PlugError> {
     let mut user = user.clone();
     for forward in &mut user.forwards {
         *forward = forward.with_free_port()?;
     }
     let (ours, theirs) = UnixStream::pair()?;
+    let mut words = address_words(place, line);
+    if !line.has_option("net.ip") && !line.has_option("net.dns") {
+        words = words.option("net.dns", passt::name_server(place));
+    }
     let passt = Passt::start(ours.into(), &user.forwards, place)?;
     Ok(Plug {
         socket: Some(theirs.into()),
-        words: kind_word(kind::STREAM).word(&mtu_word(passt::MTU)),
+        words: kind_word(kind::STREAM).word(&mtu_word(passt::MTU)).preceded_by(words),
         network: Network::User(user),
         companion: Some(Box::new(passt)),
     })
@@ -192,20 +196,24 @@ fn plug_forwarder(user: &UserNetwork, place: Place, line: &CommandLine) -> Resul
     let (ours, theirs) = forwarder::socket_pair()?;
     let (forwards, listeners) = forwarder::listen(&user.forwards)?;
     let forwarder = Forwarder::start(ours, listeners, place)?;
-    let mut words = kind_word(kind::PLAIN_PACKETS).word(&mtu_word(forwarder::MTU));
-    // There is nobody to ask by DHCP.
-    if !line.has_option("net.ip") {
-        words = words.option("net.ip", place.guest);
-        if !line.has_option("net.gw") {
-            words = words.option("net.gw", place.gateway);
-        }
-    }
+    let words = kind_word(kind::PLAIN_PACKETS).word(&mtu_word(forwarder::MTU));
+    let words = words.preceded_by(address_words(place, line));
     Ok(Plug {
         socket: Some(theirs),
         words,
         network: Network::User(UserNetwork { forwards, ..user.clone() }),
         companion: Some(Box::new(forwarder)),
     })
+}
+
+/// Tells the guest its address unless the user did. The forwarder does not answer DHCP, and passt's answer would come
+/// after the first client.
+fn address_words(place: Place, line: &CommandLine) -> CommandLine {
+    if line.has_option("net.ip") {
+        return CommandLine::new();
+    }
+    let words = CommandLine::new().option("net.ip", place.guest);
+    if line.has_option("net.gw") { words } else { words.option("net.gw", place.gateway) }
 }
 
 #[cfg(test)]
@@ -238,7 +246,7 @@ mod tests {
             |line: &CommandLine| plug(&Network::User(user.clone()), line).unwrap().words.render().unwrap();
         assert_eq!(
             words(&CommandLine::new()),
-            "metaos.network=plain-packets metaos.mtu=65535 net.ip=10.0.2.15/24 net.gw=10.0.2.2"
+            "net.ip=10.0.2.15/24 net.gw=10.0.2.2 metaos.network=plain-packets metaos.mtu=65535"
         );
         assert!(!words(&CommandLine::new().option("net.ip", "10.0.2.7/24")).contains("net."));
     }

@@ -1,7 +1,7 @@
 //! passt: a program that joins a guest to this host's sockets without any rights (<https://passt.top>).
 //!
 //! It is given one end of a stream socket and ends when the other is closed. The guest sees the network that QEMU's
-//! user network shows: the same address, gateway and name server, by DHCP.
+//! user network shows: the same address, gateway and name server.
 
 use std::fs;
 use std::io::Read;
@@ -87,8 +87,13 @@ impl Passt {
     }
 }
 
+/// Returns the address at which passt answers names.
+pub(super) fn name_server(place: Place) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(place.guest.network()) | NAME_SERVER)
+}
+
 fn arguments(forwards: &[Forward], place: Place) -> Vec<String> {
-    let name_server = Ipv4Addr::from(u32::from(place.guest.network()) | NAME_SERVER).to_string();
+    let name_server = name_server(place).to_string();
     let socket = SOCKET.to_string();
     let (ip, prefix) = (place.guest.ip.to_string(), place.guest.prefix.to_string());
     let gateway = place.gateway.to_string();
