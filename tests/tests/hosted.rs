@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -106,18 +106,33 @@ fn the_forwarder_serves_curl() {
 
 #[test]
 fn passt_serves_curl() {
-    if hosted::find_passt().is_none() {
-        println!("skipped: passt is not installed");
-        return;
-    }
-    let has_route = fs::read_to_string("/proc/net/route").unwrap_or_default().contains("\t00000000\t");
-    if !has_route {
-        println!("skipped: passt needs a default route");
+    if !has_passt() {
         return;
     }
     let server = Server::publish(http(Backend::Passt));
     serves_curl(&server);
     server.stop_well();
+}
+
+/// The gateway is the host, and no port is published.
+#[test]
+fn through_passt_a_guest_reaches_the_host() {
+    if !has_passt() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the host has a free port");
+    let target = format!("10.0.2.2:{}", listener.local_addr().expect("it is bound").port());
+    let words = ["client", "tcp-rr", &target, "--count", "1"];
+    let user = UserNetwork { backend: Backend::Passt, ..UserNetwork::default() };
+    let config =
+        MachineConfig { network: Network::User(user), ..program::hosted(directory(), "netbench", &words) };
+    let machine = Machine::start(&config).unwrap_or_else(|error| panic!("{error}"));
+    let (mut stream, _) = listener.accept().expect("the guest connects");
+    let mut byte = [0; 1];
+    stream.read_exact(&mut byte).expect("the guest sends");
+    stream.write_all(&byte).expect("the guest takes");
+    let outcome = machine.wait(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    assert!(outcome.console.contains("operations=1 lost=0"), "{}", outcome.console);
 }
 
 #[test]
@@ -374,6 +389,16 @@ fn serving() -> Terminal {
     let terminal = Terminal::run_hosted(directory(), "http", &["--net", "user=forwarder"]);
     terminal.wait_for_output("serving");
     terminal
+}
+
+/// Tells whether passt can be tried here, and prints why it cannot.
+fn has_passt() -> bool {
+    let has_route = fs::read_to_string("/proc/net/route").unwrap_or_default().contains("\t00000000\t");
+    let is_there = hosted::find_passt().is_some();
+    if !is_there || !has_route {
+        println!("skipped: passt is not installed, or this host has no default route");
+    }
+    is_there && has_route
 }
 
 fn serves_curl(server: &Server) {

@@ -4,12 +4,12 @@
 //! user network shows: the same address, gateway and name server.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::forwarder::Place;
@@ -25,6 +25,8 @@ const SOCKET: i32 = 3;
 pub(super) const MTU: u16 = 65_520;
 /// Longest wait for its ports; it needs some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Most bytes of its complaints that are kept.
+const MOST_COMPLAINTS: u64 = 4096;
 const POLL: Duration = Duration::from_micros(500);
 /// The state of a socket that listens, and of one for datagrams, in the kernel's tables (`proc(5)`).
 const LISTENS: &str = "0A";
@@ -49,7 +51,9 @@ pub enum PasstError {
 /// A running passt.
 #[derive(Debug)]
 pub(crate) struct Passt {
-    _process: Process,
+    process: Process,
+    /// Reads its complaints: one that finds nobody to read them ends.
+    listener: Option<JoinHandle<String>>,
 }
 
 /// Returns passt's path, if it is installed.
@@ -68,23 +72,42 @@ pub(super) fn usable() -> Result<PathBuf, PasstError> {
 impl Passt {
     /// Starts it at `socket` and waits until the ports are published.
     pub(super) fn start(socket: OwnedFd, forwards: &[Forward], place: Place) -> Result<Self, PasstError> {
-        let failed = |cause: std::io::Error| PasstError::Failed(cause.to_string());
+        let failed = |cause: io::Error| PasstError::Failed(cause.to_string());
         let mut command = Command::new(usable()?);
         command.args(arguments(forwards, place));
         let (process, errors) = Process::start(command, vec![(socket, SOCKET)]).map_err(failed)?;
+        let listener = errors.map(|stream| thread::spawn(move || complaints(stream)));
+        let mut passt = Self { process, listener };
         let deadline = Instant::now() + PATIENCE;
         while !forwards.iter().all(is_published) {
-            let has_ended = process.wait(Duration::ZERO).map_err(failed)?.is_some();
+            let has_ended = passt.process.wait(Duration::ZERO).map_err(failed)?.is_some();
             if has_ended || Instant::now() > deadline {
-                process.kill();
-                let mut text = String::new();
-                drop(errors.map(|mut stream| stream.read_to_string(&mut text)));
-                return Err(PasstError::Failed(text.trim().to_owned()));
+                return Err(PasstError::Failed(passt.end().trim().to_owned()));
             }
             thread::sleep(POLL);
         }
-        Ok(Self { _process: process })
+        Ok(passt)
     }
+
+    /// Ends it and returns what it complained about.
+    fn end(&mut self) -> String {
+        self.process.kill();
+        self.listener.take().and_then(|listener| listener.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Passt {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Reads to the end and returns the beginning.
+fn complaints(mut stream: impl Read) -> String {
+    let mut text = Vec::new();
+    drop(stream.by_ref().take(MOST_COMPLAINTS).read_to_end(&mut text));
+    drop(io::copy(&mut stream, &mut io::sink()));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Returns the address at which passt answers names.
