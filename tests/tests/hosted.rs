@@ -90,6 +90,18 @@ fn the_command_tells_where_a_guest_runs_and_why() {
 }
 
 #[test]
+fn a_seeded_run_is_a_process_without_a_network() {
+    let image = program::image(directory(), "hello", Boot::Direct);
+    let image = image.to_str().expect("the directory for tests has a name of text");
+    let ending = Terminal::start(directory(), &["run", image, "--seed", "7", "-v"]).end();
+    assert_eq!((ending.status.code(), ending.output.as_str()), (Some(0), "Hello from ring 3.\n"));
+    assert!(ending.errors.contains("(no network): --seed takes a process"), "{}", ending.errors);
+    assert!(ending.errors.contains("metaos.seed=7"), "{}", ending.errors);
+    let ending = Terminal::start(directory(), &["run", image, "--seed", "7", "--net", "user"]).end();
+    assert!(ending.errors.contains("leave --net out, or --seed"), "{}", ending.errors);
+}
+
+#[test]
 fn what_only_a_machine_has_is_refused_by_name() {
     for option in [["--machine", "q35"], ["--firmware", "seabios"], ["--transport", "pci"]] {
         let ending = Terminal::run_hosted(directory(), "hello", &option).end();
@@ -314,14 +326,8 @@ fn the_debugger_and_the_profiler_know_the_program() {
     }
 }
 
+/// A guest lives for a millisecond or two here.
 #[test]
-fn fifty_starts_and_stops_leave_nothing_behind() {
-    start_and_stop(50);
-}
-
-/// The long form of the test above.
-#[test]
-#[ignore = "takes minutes"]
 fn a_thousand_starts_and_stops_leave_nothing_behind() {
     start_and_stop(1000);
 }

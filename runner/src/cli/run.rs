@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::ArgPredicate;
 
 use super::choices::{AcceleratorWord, FirmwareWord, MachineWord, TransportWord};
 use super::settings::Settings;
 use super::{Outcome, STATUS_INTERRUPTED};
 use crate::builder::{BuildRequest, build_app};
 use crate::crash::Symbols;
+use crate::hosted;
 use crate::install::{self, Need, Permission};
 use crate::iso;
 use crate::machine::{Accelerator, Console, DEFAULT_MEMORY_MIB, Image, Machine, MachineConfig, MachineError};
@@ -47,10 +49,18 @@ pub(super) struct Run {
     accel: AcceleratorWord,
     /// Network: user (no rights needed), tap=INTERFACE, peer=PATH (another hosted guest), or none; for a hosted guest,
     /// user=passt and user=forwarder say who carries its packets
-    #[arg(long, value_name = "NET", default_value = "user")]
+    #[arg(
+        long,
+        value_name = "NET",
+        default_value = "user",
+        default_value_if("seed", ArgPredicate::IsPresent, "none")
+    )]
     net: Network,
     #[command(flatten)]
     settings: Settings,
+    /// Lets time and chance follow from this number, so that the run repeats bit for bit; hosted, without network
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Waits for a debugger before the first instruction, and prints how to attach it
     #[arg(long)]
     gdb: bool,
@@ -124,7 +134,11 @@ impl Run {
         let option = options.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name);
         Wishes {
             machine: option.or(image),
-            process: matches!(self.net, Network::Peer(_)).then_some("--net peer"),
+            process: match (self.seed, &self.net) {
+                (Some(_), _) => Some("--seed"),
+                (None, Network::Peer(_)) => Some("--net peer"),
+                (None, _) => None,
+            },
         }
     }
 
@@ -137,6 +151,13 @@ impl Run {
         let command_line = match ready.image {
             Image::Cdrom(_) if self.settings.is_empty() => defaults.command_line.clone(),
             _ => self.settings.command_line(&ready.name),
+        };
+        let command_line = match self.seed {
+            Some(_) if self.net != Network::None => {
+                return Err("packets from outside do not repeat; leave --net out, or --seed".into());
+            }
+            Some(seed) => command_line.word(&format!("{}{seed}", hosted::SEED)),
+            None => command_line,
         };
         Ok(MachineConfig {
             kind: self.machine.map_or(defaults.kind, Into::into),
@@ -191,7 +212,7 @@ fn where_and_why(place: &Place, network: &Network) -> String {
         Accelerator::Kvm => format!("runs in QEMU on KVM: {reason}"),
         Accelerator::Tcg => format!("runs in QEMU on TCG: {reason}"),
         Accelerator::Hosted => {
-            format!("runs as a Linux process ({}): {reason}", crate::hosted::describe_network(network))
+            format!("runs as a Linux process ({}): {reason}", hosted::describe_network(network))
         }
     }
 }

@@ -37,6 +37,12 @@ use crate::network::Network;
 use image::Executable;
 use network::Plug;
 
+/// Start of the option with the seed of a run that repeats bit for bit ([`abi::hosted::SEED_OPTION`]).
+pub(crate) const SEED: &str = match std::str::from_utf8(abi::hosted::SEED_OPTION) {
+    Ok(name) => name,
+    Err(_) => panic!("the names of the contract are ASCII"),
+};
+
 /// Why a configuration is no process.
 #[derive(Debug, thiserror::Error)]
 pub enum HostedError {
