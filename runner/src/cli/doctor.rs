@@ -83,7 +83,9 @@ fn qemu_itself() -> Finding {
         )),
         Err(error) => Err(format!("{error}\n{}", advice(Need::Qemu))),
     };
-    Finding { weight: Weight::Needed, subject: "QEMU", result }
+    // Where guests run as processes, only what takes a machine needs it.
+    let weight = if hosted::probe().is_ok() { Weight::Useful } else { Weight::Needed };
+    Finding { weight, subject: "QEMU", result }
 }
 
 fn kvm_usable() -> Finding {
@@ -103,9 +105,10 @@ fn process() -> Finding {
 
 fn passt() -> Finding {
     let without = "a hosted guest's published ports are forwarded all the same, but it reaches nothing else";
-    let result = hosted::find_passt()
-        .map(|path| path.display().to_string())
-        .ok_or_else(|| format!("not installed; {without}\n{}", advice(Need::Passt)));
+    let result = hosted::find_passt().map(|path| path.display().to_string()).map_err(|error| match error {
+        hosted::PasstError::Missing => format!("not installed; {without}\n{}", advice(Need::Passt)),
+        error => format!("{error}; {without}"),
+    });
     Finding { weight: Weight::Useful, subject: "passt", result }
 }
 

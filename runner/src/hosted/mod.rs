@@ -3,7 +3,7 @@
 //!
 //! No VMM, no rights. The process has no open file but the console, the control channel and its network, each under
 //! its fixed number, and no variable but those the user gave it and the one with its options. Who carries its packets
-//! is decided in [`network`]; whoever does it on this side of the socket is the machine's [`Companion`].
+//! is decided in `network`; whoever does it on this side of the socket is the machine's `Companion`.
 
 mod image;
 mod network;

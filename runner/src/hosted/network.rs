@@ -90,7 +90,7 @@ pub fn describe(network: &Network) -> &'static str {
         Network::Stream(_) => "a stream socket",
         Network::Lockstep(_) => "a simulated network",
         Network::Peer(_) => "a link to another guest",
-        Network::User(user) => match chosen(user.backend, || passt::usable().is_ok()) {
+        Network::User(user) => match chosen(user.backend, || passt::find().is_ok()) {
             Backend::Passt => "passt",
             Backend::Auto | Backend::Forwarder => "the forwarder: published ports only",
         },
@@ -153,7 +153,7 @@ fn chosen(backend: Backend, passt_works: impl FnOnce() -> bool) -> Backend {
 fn plug_user(user: &UserNetwork, line: &CommandLine) -> Result<Plug, PlugError> {
     user.check()?;
     let place = place(user);
-    match chosen(user.backend, || passt::usable().is_ok()) {
+    match chosen(user.backend, || passt::find().is_ok()) {
         Backend::Passt => match plug_passt(user, place, line) {
             // What was left to us may be done in the other way.
             Err(PlugError::Passt(reason)) if user.backend == Backend::Auto => {

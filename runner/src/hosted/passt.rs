@@ -56,15 +56,13 @@ pub(crate) struct Passt {
     listener: Option<JoinHandle<String>>,
 }
 
-/// Returns passt's path, if it is installed.
-#[must_use]
-pub fn find() -> Option<PathBuf> {
-    find_program(PROGRAM)
-}
-
-/// Tells whether passt can be used here.
-pub(super) fn usable() -> Result<PathBuf, PasstError> {
-    let program = find().ok_or(PasstError::Missing)?;
+/// Returns passt's path, if it can be used here.
+///
+/// # Errors
+///
+/// It is not installed, or would not run.
+pub fn find() -> Result<PathBuf, PasstError> {
+    let program = find_program(PROGRAM).ok_or(PasstError::Missing)?;
     let routes = fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default();
     if has_default_route(&routes) { Ok(program) } else { Err(PasstError::NoRoute) }
 }
@@ -73,7 +71,7 @@ impl Passt {
     /// Starts it at `socket` and waits until the ports are published.
     pub(super) fn start(socket: OwnedFd, forwards: &[Forward], place: Place) -> Result<Self, PasstError> {
         let failed = |cause: io::Error| PasstError::Failed(cause.to_string());
-        let mut command = Command::new(usable()?);
+        let mut command = Command::new(find()?);
         command.args(arguments(forwards, place));
         let (process, errors) = Process::start(command, vec![(socket, SOCKET)]).map_err(failed)?;
         let listener = errors.map(|stream| thread::spawn(move || complaints(stream)));

@@ -3,7 +3,7 @@
 //! Console and control channel are pipes or sockets that the process inherits, so there is no path to clash, no file to
 //! remove, and the end of the process is the end of the stream. How the guest ended comes over the control channel
 //! alone; the process's own exit status is only looked at when nothing came. What differs between the kinds of machine
-//! is how they start: [`qemu`] and [`crate::hosted`], which leave the same behind ([`Started`]).
+//! is how they start: `qemu` here and [`crate::hosted`], which leave the same behind (`Started`).
 
 pub(crate) mod arguments;
 mod capture;
