@@ -2323,7 +2323,10 @@ impl<'a> Socket<'a> {
             // A FIN behind octets that fill the window takes a number beyond it. What follows is at
             // the start of an empty window then, not outside of all windows.
             let end = last_ack + ((self.remote_last_win as usize) << self.remote_win_shift);
-            end.max(window_start)
+            // The scale rounds the window down, so that an earlier promise may reach further.
+            let promised = end + ((1 << self.remote_win_shift) - 1);
+            let promised = promised.min(window_start + self.recv_window());
+            end.max(promised).max(window_start)
         } else {
             window_start
         };
@@ -7612,6 +7615,33 @@ mod test {
             send(&mut s, Instant::from_millis(old as i64), &much_too_old);
         }
         assert_eq!(s.recv_queue(), 0);
+    }
+
+    #[test]
+    fn test_rounding_takes_no_promise_back() {
+        let mut s = socket_established();
+        s.remote_win_shift = 1;
+        s.remote_last_win = s.scaled_window();
+        let segment = |offset, payload| TcpRepr {
+            seq_number: REMOTE_SEQ + 1 + offset,
+            ack_number: Some(LOCAL_SEQ + 1),
+            payload,
+            ..SEND_TEMPL
+        };
+        let ack = |offset, window_len| TcpRepr {
+            seq_number: LOCAL_SEQ + 1,
+            ack_number: Some(REMOTE_SEQ + 1 + offset),
+            window_len,
+            ..RECV_TEMPL
+        };
+        // 64 octets are promised, then 1 + 62.
+        send!(s, segment(0, b"a"));
+        recv!(s, [ack(1, 31)]);
+        send!(s, segment(1, &[b'b'; 63]));
+        assert_eq!(s.recv_queue(), 64);
+        recv!(s, [ack(64, 0)]);
+        // But what does not fit is answered, as ever.
+        send!(s, segment(64, b"c"), Some(ack(64, 0)));
     }
 
     #[test]
