@@ -2,11 +2,19 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use smoltcp::time::Instant;
 
 /// The port that the one who listens listens at.
 pub(super) const PORT: u16 = 80;
+
+/// Returns the number of the host with `address`, the last octet.
+pub(super) fn number(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    }
+}
 
 /// A host with one connection.
 pub(super) trait Host {
@@ -26,7 +34,7 @@ pub(super) trait Host {
     fn listen(&mut self);
 
     /// Asks `peer` for the connection.
-    fn connect(&mut self, peer: Ipv4Addr);
+    fn connect(&mut self, peer: IpAddr);
 
     /// Tells whether the connection has come about, or ever had.
     fn is_open(&mut self) -> bool;

@@ -1,15 +1,15 @@
 //! A stack of ours as a host.
 
-use super::host::{Host, PORT, Reading};
+use super::host::{Host, PORT, Reading, number};
 use crate::net::connection::{ConnectionId, Received};
 use crate::net::listener::ListenerId;
 use crate::net::pool::BufferPlan;
 use crate::net::shard::{Polled, Shard};
 use crate::net::stack::Progress;
-use crate::net::tests::wire::{Queues, device, receive, send, settings};
+use crate::net::tests::wire::{Queues, device, receive, send, settings, settings_v6};
 use alloc::format;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use smoltcp::time::Instant;
 
 /// Most rounds of work at one moment.
@@ -26,10 +26,13 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn new(address: Ipv4Addr, plan: BufferPlan, seed: u64) -> Self {
-        let [.., number] = address.octets();
+    pub(super) fn new(address: IpAddr, plan: BufferPlan, seed: u64) -> Self {
+        let number = number(address);
         let mut shard = Shard::new(device(number), plan, seed, Instant::from_micros(0));
-        shard.stack().configure(Some(&settings(address)));
+        match address {
+            IpAddr::V4(address) => shard.stack().configure(Some(&settings(address))),
+            IpAddr::V6(address) => shard.stack().give_v6(settings_v6(address), Instant::from_micros(0)),
+        }
         Self { shard, listener: None, connection: None, is_open: false, budget: plan.budget }
     }
 
@@ -67,12 +70,12 @@ impl Host for Ours {
     }
 
     fn listen(&mut self) {
-        let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT);
+        let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), PORT);
         self.listener = Some(self.shard.stack().listen(address, 8).unwrap().0);
     }
 
-    fn connect(&mut self, peer: Ipv4Addr) {
-        self.connection = Some(self.shard.stack().connect(SocketAddrV4::new(peer, PORT)).unwrap());
+    fn connect(&mut self, peer: IpAddr) {
+        self.connection = Some(self.shard.stack().connect(SocketAddr::new(peer, PORT)).unwrap());
     }
 
     fn is_open(&mut self) -> bool {

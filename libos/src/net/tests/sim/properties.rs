@@ -1,6 +1,6 @@
 //! Whatever the wire does: what is written arrives, once and unchanged, and every connection goes.
 //!
-//! Each seed is one wire, one pair of programs and one pair of buffers. A failure names its seed, and
+//! Each seed is one wire (every third one with IPv6), one pair of programs and one pair of buffers. A failure names its seed, and
 //! `METAOS_NET_SEEDS=17..18` runs seed 17 alone; with `METAOS_NET_TRACE=1` it prints every frame. The long form:
 //!
 //! ```text
@@ -14,10 +14,10 @@ use super::ours::Ours;
 use super::program::{Program, Task};
 use super::stock::Stock;
 use crate::net::pool::BufferPlan;
-use crate::net::tests::wire::{CLIENT, Random, SERVER};
+use crate::net::tests::wire::{CLIENT, CLIENT_V6, Random, SERVER, SERVER_V6};
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use core::ops::Range;
 use smoltcp::time::Duration;
 use std::{env, eprintln, println};
@@ -88,6 +88,8 @@ struct Case {
     pauses: [Duration; 2],
     /// The published stack is the one that connects.
     stock_connects: bool,
+    /// The addresses of who connects and who listens: a third of the seeds talks IPv6.
+    addresses: [IpAddr; 2],
 }
 
 impl Case {
@@ -101,6 +103,10 @@ impl Case {
                 if random.one_in(4) { Duration::from_millis(random.next() % 20) } else { Duration::ZERO }
             }),
             stock_connects: random.one_in(2),
+            addresses: match seed % 3 {
+                2 => [CLIENT_V6.into(), SERVER_V6.into()],
+                _ => [CLIENT.into(), SERVER.into()],
+            },
         }
     }
 }
@@ -121,13 +127,14 @@ fn conditions(delay: Duration, random: &mut Random) -> Conditions {
 fn run(pair: Pair, seed: u64) -> Result<Outcome, String> {
     let case = Case::new(seed);
     let ours = |address, size| -> Box<dyn Host> { Box::new(Ours::new(address, plan(size, seed), seed)) };
-    let host = |address: Ipv4Addr, size, connects: bool| match pair {
+    let host = |address: IpAddr, size, connects: bool| match pair {
         Pair::Mixed if connects == case.stock_connects => Box::new(Stock::new(address, size, seed)),
         _ => ours(address, size),
     };
-    let mut hosts = [host(CLIENT, case.buffers[0], true), host(SERVER, case.buffers[1], false)];
+    let [client, server] = case.addresses;
+    let mut hosts = [host(client, case.buffers[0], true), host(server, case.buffers[1], false)];
     hosts[1].listen();
-    hosts[0].connect(SERVER);
+    hosts[0].connect(server);
     let mut number = 0;
     let ends = hosts.map(|host| {
         let (this, other) = (number, 1 - number);

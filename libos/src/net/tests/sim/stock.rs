@@ -1,10 +1,10 @@
 //! The published smoltcp as a host, unmodified and used as its authors mean it.
 
-use super::host::{Host, PORT, Reading};
+use super::host::{Host, PORT, Reading, number};
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use smoltcp::time::Instant;
 use stock_smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use stock_smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -39,15 +39,15 @@ struct Outgoing<'a>(&'a mut Vec<Vec<u8>>);
 
 impl Stock {
     /// A host with buffers of `size` bytes each way.
-    pub(super) fn new(address: Ipv4Addr, size: usize, seed: u64) -> Self {
-        let [.., number] = address.octets();
-        let hardware = EthernetAddress([2, 0, 0, 0, 0, number]);
+    pub(super) fn new(address: IpAddr, size: usize, seed: u64) -> Self {
+        let hardware = EthernetAddress([2, 0, 0, 0, 0, number(address)]);
         let mut config = Config::new(HardwareAddress::Ethernet(hardware));
         config.random_seed = seed;
         let mut wire = Wire::default();
         let mut interface = Interface::new(config, &mut wire, StockInstant::ZERO);
         interface.update_ip_addrs(|addresses| {
-            addresses.push(IpCidr::new(IpAddress::Ipv4(address), 24)).unwrap();
+            let prefix = if address.is_ipv4() { 24 } else { 64 };
+            addresses.push(IpCidr::new(IpAddress::from(address), prefix)).unwrap();
         });
         let buffer = || SocketBuffer::new(vec![0; size]);
         let mut sockets = SocketSet::new(Vec::new());
@@ -85,9 +85,9 @@ impl Host for Stock {
         self.socket().listen(PORT).unwrap();
     }
 
-    fn connect(&mut self, peer: Ipv4Addr) {
+    fn connect(&mut self, peer: IpAddr) {
         let socket: &mut Socket<'static> = self.sockets.get_mut(self.handle);
-        socket.connect(self.interface.context(), (IpAddress::Ipv4(peer), PORT), OWN_PORT).unwrap();
+        socket.connect(self.interface.context(), (IpAddress::from(peer), PORT), OWN_PORT).unwrap();
     }
 
     fn is_open(&mut self) -> bool {

@@ -145,10 +145,10 @@ fn transfer(conditions: Conditions, buffer: usize, seed: u64) -> (usize, Duratio
 }
 
 fn transfer_with(plan: BufferPlan, conditions: Conditions, bytes: usize, seed: u64) -> (usize, Duration) {
-    let mut client = Ours::new(CLIENT, plan, 2 * seed);
-    let mut server = Ours::new(SERVER, plan, 2 * seed + 1);
+    let mut client = Ours::new(CLIENT.into(), plan, 2 * seed);
+    let mut server = Ours::new(SERVER.into(), plan, 2 * seed + 1);
     server.listen();
-    client.connect(SERVER);
+    client.connect(SERVER.into());
     let end = |host: Ours, writes, reads, number| End {
         host: Box::new(host),
         program: Program::new(Task { writes, reads, pause: Duration::ZERO }, seed, seed),
