@@ -228,19 +228,22 @@ impl Autoconf {
         for index in 0..addresses.len() / 16 {
             let Some(address) = icmpv6::address(addresses, index * 16) else { return };
             let value = IpAddr::from(address);
-            match self.servers.iter_mut().find(|known| known.value == value) {
-                Some(known) => known.until = until,
-                None if is_assignable(address) => self.servers.push(Timed { value, until }),
-                None => {}
+            if let Some(known) = self.servers.iter_mut().find(|known| known.value == value) {
+                known.until = until;
+            } else if lifetime > 0 && is_assignable(address) {
+                self.servers.push(Timed { value, until });
+                self.forget_a_server();
             }
-            self.servers.retain(|server| server.holds(now));
-            if self.servers.len() > MOST_SERVERS
-                && let Some(first) = self.servers.iter().filter_map(|server| server.until).min()
-                && let Some(place) = self.servers.iter().rposition(|server| server.until == Some(first))
-            {
-                self.servers.remove(place);
-            }
-            self.servers.truncate(MOST_SERVERS);
+        }
+    }
+
+    /// Of too many name servers, forgets the one whose time is over first.
+    fn forget_a_server(&mut self) {
+        let end = |place: &usize| self.servers[*place].until.map_or(i64::MAX, |until| until.total_micros());
+        if self.servers.len() > MOST_SERVERS
+            && let Some(first) = (0..self.servers.len()).min_by_key(end)
+        {
+            self.servers.remove(first);
         }
     }
 }

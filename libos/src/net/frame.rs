@@ -214,16 +214,7 @@ fn classify_payload(protocol: u8, payload: &[u8], local: IpAddr, remote: IpAddr)
     }
 }
 
-/// Returns the address that `frame` asks for, if it is an ARP frame (RFC 826).
-pub(crate) fn asked_address(frame: &[u8]) -> Option<Ipv4Addr> {
-    if frame.get(12..14)? != TYPE_ARP {
-        return None;
-    }
-    let octets: [u8; 4] = frame.get(38..42)?.try_into().ok()?;
-    Some(Ipv4Addr::from(octets))
-}
-
-/// Returns the address of who sent `frame`, an ARP frame.
+/// Returns the address of who sent `frame`, an ARP frame (RFC 826).
 pub(crate) fn asking_address(frame: &[u8]) -> Option<Ipv4Addr> {
     let octets: [u8; 4] = frame.get(28..32)?.try_into().ok()?;
     Some(Ipv4Addr::from(octets))

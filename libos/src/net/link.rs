@@ -18,7 +18,6 @@ mod way;
 pub(crate) use line::Line;
 
 use super::device::{Capabilities, Checksums, Transmitter};
-use super::frame;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
@@ -191,7 +190,19 @@ impl Link {
         self.interface.has_neighbor(&IpAddress::from(remote))
     }
 
-    /// Returns a number that changes when the table of neighbours of IPv4 has changed.
+    /// Returns the Ethernet address of the next hop to `remote`, if it is known.
+    #[inline(never)]
+    pub(crate) fn hardware_of(&self, now: Instant, remote: Option<IpAddr>) -> Option<HardwareAddress> {
+        self.interface.next_hop(now, &IpAddress::from(remote?))
+    }
+
+    /// Looks the neighbours of all connections up again: one has changed.
+    pub(crate) fn forget_paths(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Returns a number that changes when a neighbour has changed.
+    #[cfg(test)]
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
@@ -211,17 +222,8 @@ impl Link {
         transmitter: &mut impl Transmitter,
         route: Route,
     ) {
-        let is_for_us = frame::asked_address(frame).is_some_and(|address| self.is_own(address.into()));
-        let neighbor = if is_for_us { frame::asking_address(frame).map(IpAddress::from) } else { None };
-        let known = neighbor.and_then(|neighbor| self.interface.next_hop(now, &neighbor));
         let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
         let _ = device.interface.poll_ingress_single(now, &mut device.frames, sockets);
-        // The interface learns from what is asked of it and answered to it, mostly what it knows already.
-        if let Some(neighbor) = neighbor
-            && self.interface.next_hop(now, &neighbor) != known
-        {
-            self.generation = self.generation.wrapping_add(1);
-        }
     }
 
     /// Lets the interface alone see a frame, with `nobody` as the set without a socket: it answers what is for none.

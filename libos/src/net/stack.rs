@@ -243,12 +243,10 @@ impl Stack {
                 self.deliver_datagram(now, frame, tuple, transmitter, route);
             }
             Class::Arp => {
-                let generation = self.link.generation();
+                let neighbor = frame::asking_address(frame).map(IpAddr::from);
+                let known = self.link.hardware_of(now, neighbor);
                 self.answer(now, frame, transmitter, route);
-                // Those who wait are many when a network is down, and so are those who ask.
-                if self.link.generation() != generation {
-                    self.resolve_again(now, transmitter);
-                }
+                self.compare_neighbor(now, neighbor, known, transmitter);
             }
             Class::Icmpv6 => self.deliver_icmpv6(now, frame, transmitter),
             Class::Icmp => match Report::read_v4(frame) {

@@ -2713,6 +2713,7 @@ impl<'a> Socket<'a> {
 
     /// Follow the state diagram when the remote's FIN is the next in order; `is_acked` tells whether
     /// our own FIN is acknowledged.
+    #[inline(never)]
     fn receive_fin(&mut self, cx: &mut Context, is_acked: bool) {
         self.remote_seq_no += 1;
         self.rx_fin_received = true;

@@ -132,7 +132,13 @@ impl Link {
         if self.local.is_for_us(&frame) {
             self.local.take(frame);
         } else if transmitter.has_room() && frame.len() <= self.capabilities.max_transmission_unit {
-            transmitter.transmit(frame.len(), |buffer| (buffer.copy_from_slice(&frame), Finish::Nothing));
+            put(&frame, transmitter);
         }
     }
+}
+
+/// Sends a frame that is there already.
+#[inline(never)]
+pub(super) fn put(frame: &[u8], transmitter: &mut impl Transmitter) {
+    transmitter.transmit(frame.len(), |buffer| (buffer.copy_from_slice(frame), Finish::Nothing));
 }

@@ -2,7 +2,8 @@
 //! wait here until the device has room for them.
 
 use super::Link;
-use crate::net::device::{Finish, Transmitter};
+use super::neighbors::put;
+use crate::net::device::Transmitter;
 use crate::net::frame::{ETHERNET_HEADER, IPV4_HEADER, IPV6_HEADER, PROTOCOL_FRAGMENT, TYPE_IPV4};
 use crate::net::hash::Keys;
 use alloc::collections::VecDeque;
@@ -38,7 +39,7 @@ impl Link {
     fn send_some_pieces(&mut self, transmitter: &mut impl Transmitter) -> bool {
         while transmitter.has_room() {
             let Some(frame) = self.local.pieces.frames.pop_front() else { return true };
-            transmitter.transmit(frame.len(), |buffer| (buffer.copy_from_slice(&frame), Finish::Nothing));
+            put(&frame, transmitter);
         }
         !self.has_pieces()
     }

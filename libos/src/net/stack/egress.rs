@@ -7,8 +7,10 @@ use crate::net::device::Transmitter;
 use crate::net::error::Error;
 use crate::net::link::Egress;
 use core::mem;
+use core::net::IpAddr;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::HardwareAddress;
 
 /// Most frames that one connection sends before the next one's turn.
 const BURST: usize = 64;
@@ -80,8 +82,24 @@ impl Stack {
         }
     }
 
+    /// Sees whether `neighbor`, of whom `known` was known before it was heard, has told something new. Those who wait
+    /// for an Ethernet address may be many, and so may be those who tell what is known already.
+    #[inline(never)]
+    pub(super) fn compare_neighbor(
+        &mut self,
+        now: Instant,
+        neighbor: Option<IpAddr>,
+        known: Option<HardwareAddress>,
+        transmitter: &mut impl Transmitter,
+    ) {
+        if self.link.hardware_of(now, neighbor) != known {
+            self.link.forget_paths();
+            self.resolve_again(now, transmitter);
+        }
+    }
+
     /// Tries again what waits for an Ethernet address that is known now.
-    pub(super) fn resolve_again(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
+    fn resolve_again(&mut self, now: Instant, transmitter: &mut impl Transmitter) {
         for id in mem::take(&mut self.unresolved) {
             let Some(connection) = self.connections.get_mut(id) else { continue };
             // Asked too early the socket would keep silent until its timer.

@@ -1,12 +1,10 @@
 //! ICMP: neighbours and routers of IPv6, echoes, and errors about what we have sent.
 
 use super::Stack;
-use crate::net::config::is_host;
 use crate::net::connection::{Cause, Phase};
 use crate::net::device::Transmitter;
 use crate::net::frame::Key;
 use crate::net::icmpv6::{self, Message};
-use crate::net::link::Link;
 use crate::net::trouble::{Kind, Report, Trouble};
 use crate::readiness::Readiness;
 use core::net::IpAddr;
@@ -79,17 +77,14 @@ impl Stack {
         }
         let is_question = message.kind() == icmpv6::NEIGHBOR_SOLICITATION;
         let neighbor = if is_question { Some(message.source) } else { message.target() };
-        let neighbor = neighbor.map(IpAddr::from).filter(|address| is_host(*address));
-        let is_known = |link: &Link| neighbor.is_some_and(|neighbor| link.has_neighbor(neighbor));
-        let was_known = is_known(&self.link);
+        let neighbor = neighbor.map(IpAddr::from);
+        let known = self.link.hardware_of(now, neighbor);
         if is_question {
             self.link.hear_solicitation(now, message, transmitter);
         } else {
             self.link.hear_advertisement(now, message);
         }
-        if !was_known && is_known(&self.link) {
-            self.resolve_again(now, transmitter);
-        }
+        self.compare_neighbor(now, neighbor, known, transmitter);
     }
 
     /// Sends what is due for the own IPv6 addresses.

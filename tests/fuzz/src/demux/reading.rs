@@ -35,8 +35,8 @@ fn check_arp(class: Class, bytes: &[u8], payload: &[u8]) {
     if let Ok(packet) = ArpPacket::new_checked(payload)
         && (packet.hardware_len(), packet.protocol_len()) == (6, 4)
     {
-        let asked = frame::asked_address(bytes).expect("it is long enough");
-        assert_eq!(asked.octets(), packet.target_protocol_addr());
+        let asking = frame::asking_address(bytes).expect("it is long enough");
+        assert_eq!(asking.octets(), packet.source_protocol_addr());
     }
 }
 
