@@ -1,4 +1,4 @@
-use super::wire::{CLIENT, CLIENT_V6, SERVER, SERVER_V6, World};
+use super::wire::{CLIENT, CLIENT_V6, SERVER, SERVER_V6, World, settings};
 use crate::net::datagram::{DatagramId, Outcome};
 use crate::net::error::Error;
 use crate::net::stack::Stack;
@@ -39,6 +39,33 @@ fn a_datagram_arrives_though_the_address_is_asked_for_first() {
         assert_eq!((bytes.as_slice(), from), (text.as_bytes(), SocketAddrV4::new(CLIENT, own).into()));
     }
     assert_eq!(receive(world.server.stack(), server), None);
+}
+
+#[test]
+fn a_conversation_goes_on_from_the_address_that_there_is_now() {
+    let mut world = World::new();
+    let (server, _) = world.server.stack().bind(SocketAddrV4::new(ANY, 7), 8192).unwrap();
+    let (client, port) = world.client.stack().bind(SocketAddrV4::new(ANY, 0), 8192).unwrap();
+    let answer = |world: &mut World| {
+        let now = world.now;
+        let (stack, transmitter) = world.server.sending().unwrap();
+        stack.send_datagram(now, server, SocketAddrV4::new(CLIENT, port), b"answer", transmitter).unwrap();
+        world.run_for(Duration::from_millis(10));
+        receive(world.client.stack(), client).map(|(_, from)| from)
+    };
+    // Longer than a way is remembered.
+    for _ in 0..20 {
+        send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), b"question").unwrap();
+        world.run_for(Duration::from_millis(400));
+        assert_eq!(receive(world.server.stack(), server).unwrap().1, SocketAddrV4::new(CLIENT, port).into());
+        assert_eq!(answer(&mut world), Some(SocketAddrV4::new(SERVER, 7).into()));
+    }
+    let moved = Ipv4Addr::new(10, 0, 0, 77);
+    world.server.stack().configure(Some(&settings(moved)));
+    send_from_client(&mut world, client, SocketAddrV4::new(SERVER, 7), b"anyone?").unwrap();
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(receive(world.server.stack(), server), None);
+    assert_eq!(answer(&mut world), Some(SocketAddrV4::new(moved, 7).into()));
 }
 
 #[test]
