@@ -41,6 +41,7 @@ impl BuildHasher for Keys {
     }
 
     #[inline]
+    #[expect(clippy::manual_hash_one, reason = "it is that one, inlined")]
     fn hash_one<T: Hash>(&self, value: T) -> u64 {
         let mut hasher = self.build_hasher();
         value.hash(&mut hasher);

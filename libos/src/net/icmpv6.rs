@@ -129,17 +129,20 @@ pub(crate) fn group_hardware(group: Ipv6Addr) -> [u8; 6] {
 
 /// Puts a frame together; the checksum in `body` is written here.
 pub(crate) fn frame(ends: Ends, hop_limit: u8, body: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(ETHERNET_HEADER + IPV6_HEADER + body.len());
-    frame.extend_from_slice(&ends.to_hardware);
-    frame.extend_from_slice(&ends.hardware);
-    frame.extend_from_slice(&TYPE_IPV6);
-    frame.extend_from_slice(&[0x60, 0, 0, 0]);
-    frame.extend_from_slice(&u16::try_from(body.len()).unwrap_or(0).to_be_bytes());
-    frame.extend_from_slice(&[PROTOCOL, hop_limit]);
-    frame.extend_from_slice(&ends.source.octets());
-    frame.extend_from_slice(&ends.destination.octets());
-    let place = frame.len() + 2;
-    frame.extend_from_slice(body);
+    let length = u16::try_from(body.len()).unwrap_or(0).to_be_bytes();
+    let parts: [&[u8]; 9] = [
+        &ends.to_hardware,
+        &ends.hardware,
+        &TYPE_IPV6,
+        &[0x60, 0, 0, 0],
+        &length,
+        &[PROTOCOL, hop_limit],
+        &ends.source.octets(),
+        &ends.destination.octets(),
+        body,
+    ];
+    let mut frame = parts.concat();
+    let place = frame.len() - body.len() + 2;
     let checksum = !sum(ends.source, ends.destination, body);
     frame[place..place + 2].copy_from_slice(&checksum.to_be_bytes());
     frame

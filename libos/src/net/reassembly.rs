@@ -122,7 +122,7 @@ impl Reassembly {
             None => {
                 // As many as there may be: the oldest one makes way.
                 if self.packets.len() == PACKETS {
-                    self.packets.remove(0);
+                    self.remove(0);
                 }
                 self.packets.push(Packet::new(piece.key, now));
                 self.packets.len() - 1
@@ -130,18 +130,23 @@ impl Reassembly {
         };
         match self.packets[index].add(piece) {
             Ok(false) => None,
-            Ok(true) => Some(self.packets.remove(index).into_frame()),
+            Ok(true) => Some(self.remove(index).into_frame()),
             Err(Contradiction) => {
-                self.packets.remove(index);
+                self.remove(index);
                 None
             }
         }
     }
 
+    #[inline(never)]
+    fn remove(&mut self, index: usize) -> Packet {
+        self.packets.remove(index)
+    }
+
     fn make_room(&mut self, length: usize) {
         let held = |packets: &[Packet]| packets.iter().map(|packet| packet.bytes.len()).sum::<usize>();
         while !self.packets.is_empty() && held(&self.packets) + length > BYTES {
-            self.packets.remove(0);
+            self.remove(0);
         }
     }
 }
