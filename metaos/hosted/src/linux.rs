@@ -41,6 +41,7 @@ mod number {
     pub(super) const MPROTECT: u64 = 10;
     pub(super) const MUNMAP: u64 = 11;
     pub(super) const RT_SIGACTION: u64 = 13;
+    pub(super) const RT_SIGPROCMASK: u64 = 14;
     pub(super) const RT_SIGRETURN: u64 = 15;
     pub(super) const IOCTL: u64 = 16;
     pub(super) const READV: u64 = 19;
@@ -339,6 +340,15 @@ pub(crate) fn set_action(signal: i32, action: &SignalAction) -> Result<(), Errno
 
     let arguments = [signal as u64, address(ptr::from_ref(action)), 0, SET_BYTES, 0, 0];
     done(call(number::RT_SIGACTION, arguments))
+}
+
+/// Lets every signal come in.
+pub(crate) fn unblock_signals() -> Result<(), Errno> {
+    const SET_MASK: u64 = 2;
+    const SET_BYTES: u64 = 8;
+
+    let none = 0_u64;
+    done(call(number::RT_SIGPROCMASK, [SET_MASK, address(&raw const none), 0, SET_BYTES, 0, 0]))
 }
 
 /// Names the stack that signals are handled on.

@@ -103,7 +103,9 @@ pub(crate) fn begin() -> Result<(), Errno> {
     for other in [signal::ALARM, signal::INTERRUPT, signal::TERMINATE] {
         set(other, handler, FLAGS)?;
     }
-    set(signal::PIPE, IGNORE, 0)
+    set(signal::PIPE, IGNORE, 0)?;
+    // Whoever started the process may have held some back: a fault that is held back ends it without a report.
+    linux::unblock_signals()
 }
 
 /// Says where upcalls enter.
