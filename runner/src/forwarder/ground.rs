@@ -38,6 +38,8 @@ pub(super) struct Ground {
     streams: Vec<Stream>,
     datagrams: Vec<Datagrams>,
     ports: Ports,
+    /// A client may be waiting to be accepted.
+    is_awaited: bool,
 }
 
 /// Gives out ports in turn. One comes round after some sixty thousand connections, when its last one is long over.
@@ -77,7 +79,17 @@ impl Ground {
         }
         let sockets = SocketSet::new(Vec::new());
         let ports = Ports(FIRST_PORT);
-        Ok(Self { wire, door, interface, sockets, doors, streams: Vec::new(), datagrams, ports })
+        Ok(Self {
+            wire,
+            door,
+            interface,
+            sockets,
+            doors,
+            streams: Vec::new(),
+            datagrams,
+            ports,
+            is_awaited: true,
+        })
     }
 
     /// Works until the guest has gone or the door is closed.
@@ -93,13 +105,16 @@ impl Ground {
     fn turn(&mut self) {
         self.wire.begin_turn();
         self.interface.poll(Instant::now(), &mut self.wire, &mut self.sockets);
-        self.accept();
+        if self.is_awaited {
+            self.accept();
+        }
         let Self { streams, sockets, datagrams, ports, .. } = self;
         streams.retain_mut(|stream| stream.carry(sockets) == State::Open);
         datagrams.iter_mut().for_each(|port| port.carry(sockets, || ports.next()));
         // Nothing more is taken in here: it would wait in smoltcp's buffers, where nobody waits for it.
         let Self { interface, wire, sockets, .. } = self;
         while interface.poll_egress(Instant::now(), wire, sockets) == PollResult::SocketStateChanged {}
+        self.streams.retain(|stream| stream.leave(&mut self.sockets) == State::Open);
     }
 
     fn accept(&mut self) {
@@ -132,14 +147,23 @@ impl Ground {
             vec![fd(&self.door, PollFlags::IN), fd(&self.wire, PollFlags::IN | out)];
         waited.extend(doors.iter().map(|(door, _)| fd(door, PollFlags::IN)));
         waited.extend(self.datagrams.iter().map(|port| fd(port.host(), PollFlags::IN)));
+        let first = waited.len();
         // One that nobody wants anything of would be reported for being closed, over and over.
-        let wanted = self.streams.iter().map(|stream| (stream.host(), stream.interest(&self.sockets)));
-        let wanted = wanted.filter(|(_, interest)| !interest.is_empty());
-        waited.extend(wanted.map(|(host, interest)| fd(host, interest)));
+        let wanted = self.streams.iter().enumerate();
+        let wanted = wanted.map(|(index, stream)| (index, stream.host(), stream.interest(&self.sockets)));
+        let wanted = wanted.filter(|(_, _, interest)| !interest.is_empty());
+        let indices: Vec<usize> = wanted.clone().map(|(index, _, _)| index).collect();
+        waited.extend(wanted.map(|(_, host, interest)| fd(host, interest)));
         match poll(&mut waited, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) if waited[0].revents().is_empty() => Wish::Work,
-            _ => Wish::End,
+            Ok(_) | Err(Errno::INTR) if waited[0].revents().is_empty() => {}
+            _ => return Wish::End,
         }
+        self.is_awaited = waited[2..2 + doors.len()].iter().any(has_news);
+        let news: Vec<bool> = waited[first..].iter().map(has_news).collect();
+        indices.into_iter().zip(news).filter(|(_, has_news)| *has_news).for_each(|(index, _)| {
+            self.streams[index].note_readable();
+        });
+        Wish::Work
     }
 }
 
@@ -153,4 +177,9 @@ enum Wish {
 fn fd(socket: &impl AsFd, interest: PollFlags) -> PollFd<'_> {
     let socket: BorrowedFd<'_> = socket.as_fd();
     PollFd::from_borrowed_fd(socket, interest)
+}
+
+/// Something has come, or the other side has gone.
+fn has_news(waited: &PollFd<'_>) -> bool {
+    waited.revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
 }

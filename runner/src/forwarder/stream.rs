@@ -29,6 +29,10 @@ pub(super) struct Stream {
     is_guest_done: bool,
     /// The host took no more when it was last offered something.
     is_host_full: bool,
+    /// The client may have sent something.
+    is_host_readable: bool,
+    /// It was broken off here, and the guest is told by a reset.
+    is_aborted: bool,
 }
 
 /// What is to be done with a connection.
@@ -55,7 +59,15 @@ impl Stream {
         socket.set_ack_delay(None);
         socket.connect(context, guest, port).map_err(|error| io::Error::other(error.to_string()))?;
         let handle = sockets.add(socket);
-        Ok(Self { host, handle, is_host_done: false, is_guest_done: false, is_host_full: false })
+        Ok(Self {
+            host,
+            handle,
+            is_host_done: false,
+            is_guest_done: false,
+            is_host_full: false,
+            is_host_readable: true,
+            is_aborted: false,
+        })
     }
 
     /// Carries over what there is. A connection that is over has left the set.
@@ -66,9 +78,8 @@ impl Stream {
         let is_over = socket.state() == tcp::State::Closed || socket.state() == tcp::State::TimeWait;
         if result.is_err() {
             socket.abort();
-            // The reset is still to be sent: the next turn takes the socket away.
-            self.is_guest_done = true;
-            self.is_host_done = true;
+            // The reset is still to be sent.
+            self.is_aborted = true;
             return State::Open;
         }
         if is_reset {
@@ -80,6 +91,20 @@ impl Stream {
             return State::Over;
         }
         State::Open
+    }
+
+    /// Takes a connection that was broken off from the set, once its reset has been sent.
+    pub(super) fn leave(&self, sockets: &mut SocketSet<'static>) -> State {
+        if self.is_aborted {
+            sockets.remove(self.handle);
+            return State::Over;
+        }
+        State::Open
+    }
+
+    /// Notes that the client may have sent something.
+    pub(super) fn note_readable(&mut self) {
+        self.is_host_readable = true;
     }
 
     /// Returns the host's half.
@@ -101,19 +126,20 @@ impl Stream {
     }
 
     fn carry_to_guest(&mut self, socket: &mut tcp::Socket<'static>) -> io::Result<()> {
-        while !self.is_host_done && socket.can_send() {
+        while self.is_host_readable && !self.is_host_done && socket.can_send() {
             let host = &mut self.host;
             let read = socket.send(|room| match host.read(room) {
-                Ok(count) => (count, Ok(count)),
+                Ok(count) => (count, Ok((count, room.len()))),
                 Err(error) => (0, Err(error)),
             });
             match read.map_err(|_| io::ErrorKind::NotConnected)? {
-                Ok(0) => {
+                Ok((0, _)) => {
                     self.is_host_done = true;
                     socket.close();
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // Less than there was room for was everything; if more has come, `poll` says so.
+                Ok((count, room)) => self.is_host_readable = count == room,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_host_readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
