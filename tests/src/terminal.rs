@@ -19,6 +19,18 @@ use crate::program;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
+/// Where a program runs: what is promised holds in all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a machine, on TCG.
+    Machine,
+    /// As a Linux process.
+    Process,
+}
+
+/// All places.
+pub const PLACES: [Place; 2] = [Place::Machine, Place::Process];
+
 /// A running command.
 #[derive(Debug)]
 pub struct Terminal {
@@ -69,32 +81,24 @@ impl Terminal {
         Self { child, input, output, errors, temporary, machine_name, machine: None }
     }
 
-    /// Starts `cargo metaos run` of a program's image on TCG, with more words.
+    /// Starts `cargo metaos run` of a program's image there, with more words.
     ///
     /// # Panics
     ///
     /// The command or the program cannot be built.
     #[must_use]
-    pub fn run(directory: &Path, program: &str, words: &[&str]) -> Self {
-        Self::run_on(directory, program, "tcg", words)
-    }
-
-    /// Starts `cargo metaos run` of a program's image as a Linux process, with more words.
-    ///
-    /// # Panics
-    ///
-    /// The command or the program cannot be built.
-    #[must_use]
-    pub fn run_hosted(directory: &Path, program: &str, words: &[&str]) -> Self {
-        let mut terminal = Self::run_on(directory, program, "hosted", words);
-        program.clone_into(&mut terminal.machine_name);
-        terminal
-    }
-
-    fn run_on(directory: &Path, program: &str, accelerator: &str, words: &[&str]) -> Self {
+    pub fn run(directory: &Path, place: Place, program: &str, words: &[&str]) -> Self {
         let image = program::image(directory, program, program::Boot::Direct);
         let image = image.to_str().expect("the directory for tests has a name of text");
-        Self::start(directory, &[&["run", image, "--accel", accelerator], words].concat())
+        let accelerator = match place {
+            Place::Machine => "tcg",
+            Place::Process => "hosted",
+        };
+        let mut terminal = Self::start(directory, &[&["run", image, "--accel", accelerator], words].concat());
+        if place == Place::Process {
+            program.clone_into(&mut terminal.machine_name);
+        }
+        terminal
     }
 
     /// Types on standard input.

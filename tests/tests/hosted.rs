@@ -1,12 +1,11 @@
-//! Guests that run as Linux processes, started by the runner: what a machine promises holds here, from the same image.
+//! Guests that run as Linux processes, from the same images as machines.
 //!
-//! What the guest may not do is tested with the attacks; here is what it can, over every network there is, and that
-//! nothing of it is left behind.
+//! What they may not do is tested with the attacks, and what a user at a terminal meets with the machines; here is what
+//! goes over every network there is, and that nothing is left behind.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -15,21 +14,14 @@ use metaos_tests::echo::Echo;
 use metaos_tests::guests;
 use metaos_tests::namespace;
 use metaos_tests::pattern::{checksum, first_fault, pattern};
-use metaos_tests::process::is_running;
 use metaos_tests::program::{self, Boot};
 use metaos_tests::server::{Server, stop_well};
-use metaos_tests::terminal::{Ending, Terminal};
-use nix::sys::signal::Signal;
+use metaos_tests::terminal::{Place, Terminal};
 use runner::{Accelerator, Backend, Machine, MachineConfig, Network, Outcome, UserNetwork, hosted};
 
 const MIB: usize = 1 << 20;
 /// Far more than a guest needs, on a busy machine too.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Long enough for a guest that would end to have ended.
-const A_WHILE: Duration = Duration::from_millis(500);
-/// What the shell shows for an interrupted program.
-const STATUS_INTERRUPTED: i32 = 130;
-
 #[test]
 fn a_program_runs_without_a_network() {
     let config = program::hosted(directory(), "hello", &["one", "two words"]);
@@ -39,42 +31,12 @@ fn a_program_runs_without_a_network() {
 }
 
 #[test]
-fn all_eight_bits_of_the_status_arrive() {
-    for status in [0, 1, 2, 127, 128, 137, 200, 255] {
-        let ending = hello(&["--", "--exit", &status.to_string()]);
-        assert_eq!(ending.status.code(), Some(status), "{}", ending.errors);
-        assert_eq!(ending.errors, "");
-    }
-}
-
-#[test]
-fn words_and_variables_arrive_as_they_were_typed() {
-    let words = ["two words", "\"double\"", "trailing\\", "näher 漢字 🦀", "", "--", "--accel", "env.X=1"];
-    let ending = hello(&[&["--env", "GREETING=söt \\ \"漢字\"", "--"], words.as_slice()].concat());
-    let lines: Vec<String> =
-        words.iter().enumerate().map(|(index, word)| format!("argument {}: {word}\n", index + 1)).collect();
-    assert_eq!(ending.output, format!("söt \\ \"漢字\"\n{}", lines.concat()));
-}
-
-#[test]
 fn an_image_that_is_executed_directly_runs() {
     let image = program::image(directory(), "hello", Boot::Direct);
     let output = Command::new(image).args(["a", "--exit", "200"]).env_clear().env("GREETING", "Hi").output();
     let output = output.expect("an image can be executed");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Hi\nargument 1: a\n");
     assert_eq!(output.status.code(), Some(200));
-}
-
-#[test]
-fn a_long_input_arrives_whole_and_so_does_its_end() {
-    let lines: String = (0..20_000).map(|number| format!("{number}\n")).collect();
-    let mut terminal = Terminal::run_hosted(directory(), "cat", &["--net", "none"]);
-    terminal.type_text(&lines);
-    terminal.end_input();
-    let ending = terminal.end();
-    assert_eq!(ending.status.code(), Some(0), "{}", ending.errors);
-    let repeated = ending.output.strip_prefix("cat: ready\n").expect("the program says that it is ready");
-    assert!(repeated == lines, "{} of {} bytes came back", repeated.len(), lines.len());
 }
 
 #[test]
@@ -104,7 +66,7 @@ fn a_seeded_run_is_a_process_without_a_network() {
 #[test]
 fn what_only_a_machine_has_is_refused_by_name() {
     for option in [["--machine", "q35"], ["--firmware", "seabios"], ["--transport", "pci"]] {
-        let ending = Terminal::run_hosted(directory(), "hello", &option).end();
+        let ending = Terminal::run(directory(), Place::Process, "hello", &option).end();
         assert_eq!(ending.status.code(), Some(125));
         let message = format!("metaos: {} takes a machine", option[0]);
         assert!(ending.errors.starts_with(&message), "{}", ending.errors);
@@ -252,54 +214,6 @@ fn a_crash_is_reported_with_function_file_and_line() {
 }
 
 #[test]
-fn the_first_interrupt_lets_a_server_end_by_itself() {
-    let mut terminal = serving();
-    let _guest = terminal.machine();
-    terminal.signal(Signal::SIGINT);
-    let ending = terminal.end();
-    assert_eq!(ending.status.code(), Some(0), "{}", ending.errors);
-    assert!(ending.errors.contains("asked the guest to stop"), "{}", ending.errors);
-}
-
-#[test]
-fn a_program_that_does_not_answer_a_stop_request_is_ended() {
-    let terminal = Terminal::run_hosted(directory(), "cat", &["--net", "none"]);
-    terminal.wait_for_output("cat: ready");
-    terminal.signal(Signal::SIGINT);
-    assert_eq!(terminal.end().status.code(), Some(STATUS_INTERRUPTED));
-}
-
-/// The guest stands still, so it cannot answer the first one.
-#[test]
-fn the_second_interrupt_ends_what_did_not_answer_the_first() {
-    let mut terminal = serving();
-    terminal.signal_machine(Signal::SIGSTOP);
-    terminal.signal(Signal::SIGINT);
-    terminal.wait_for_error("asked the guest to stop");
-    assert!(terminal.runs_for(A_WHILE), "one interrupt ended it");
-    terminal.signal(Signal::SIGINT);
-    assert_eq!(terminal.end().status.code(), Some(STATUS_INTERRUPTED));
-}
-
-#[test]
-fn a_command_that_is_killed_takes_its_guest_along() {
-    let mut terminal = serving();
-    let guest = terminal.machine();
-    assert!(is_running(guest));
-    terminal.signal(Signal::SIGKILL);
-    assert_eq!(terminal.end().status.signal(), Some(Signal::SIGKILL as i32));
-}
-
-#[test]
-fn a_guest_that_is_killed_ends_the_command_with_a_message() {
-    let mut terminal = serving();
-    terminal.signal_machine(Signal::SIGKILL);
-    let ending = terminal.end();
-    assert_eq!(ending.status.code(), Some(125), "{}", ending.errors);
-    assert!(ending.errors.contains("the guest had not said how it ended"), "{}", ending.errors);
-}
-
-#[test]
 fn the_debugger_and_the_profiler_know_the_program() {
     let image = program::image(directory(), "hello", Boot::Direct);
     let image = image.to_str().expect("the directory for tests has a name of text");
@@ -380,21 +294,10 @@ fn run(config: &MachineConfig) -> Outcome {
     outcome.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn hello(words: &[&str]) -> Ending {
-    Terminal::run_hosted(directory(), "hello", &[&["--net", "none"], words].concat()).end()
-}
-
 /// Returns `http` as a process on the user network.
 fn http(backend: Backend) -> MachineConfig {
     let network = Network::User(UserNetwork { backend, ..UserNetwork::default() });
     MachineConfig { network, ..program::hosted(directory(), "http", &[]) }
-}
-
-/// Starts `http` and waits until it says that it serves.
-fn serving() -> Terminal {
-    let terminal = Terminal::run_hosted(directory(), "http", &["--net", "user=forwarder"]);
-    terminal.wait_for_output("serving");
-    terminal
 }
 
 /// Tells whether passt can be tried here, and prints why it cannot.
