@@ -85,8 +85,8 @@ impl TcpStream {
 
     /// Sets whether a peer that is silent is asked whether it is still there: at once, and whenever it is silent for
     /// `interval`. If it does not answer three times, reading and writing fail with
-    /// [`ErrorKind::TimedOut`](crate::io::ErrorKind::TimedOut); if it has forgotten the connection, with
-    /// [`ErrorKind::ConnectionReset`](crate::io::ErrorKind::ConnectionReset). At first nobody is asked.
+    /// [`ErrorKind::TimedOut`]; if it has forgotten the connection, with
+    /// [`ErrorKind::ConnectionReset`]. At first nobody is asked.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl TcpStream {
             || self.with(|connection| connection.has_input()).unwrap_or(true)
     }
 
-    /// Sets whether reading and writing return [`ErrorKind::WouldBlock`](crate::io::ErrorKind::WouldBlock) instead of waiting.
+    /// Sets whether reading and writing return [`ErrorKind::WouldBlock`] instead of waiting.
     ///
     /// # Errors
     ///
