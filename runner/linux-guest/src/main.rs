@@ -15,6 +15,13 @@ use std::fmt::Display;
 use std::thread;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        // A process like others, on a Linux that is furnished already.
+        if let Err(error) = serve() {
+            println!("linux guest: {error}");
+        }
+        std::process::exit(1);
+    }
     if let Err(error) = run() {
         println!("linux guest: {error}");
     }
@@ -30,8 +37,12 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let settings = setup::settings()?;
     network::configure(&settings).map_err(|error| describe("configure the network", error))?;
     setup::raise_limits().map_err(|error| describe("raise limits", error))?;
-    let server = server::Server::listen().map_err(|error| describe("listen", error))?;
     println!("linux guest: clock source {}", setup::clock_source());
+    serve()
+}
+
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let server = server::Server::listen().map_err(|error| describe("listen", error))?;
     println!("linux guest: serving");
     Err(describe("serve", server.serve()).into())
 }

@@ -27,6 +27,7 @@ mod workload;
 
 pub use ground::Choice;
 pub use guest::{Kind, Offloads};
+pub use linux::build_program as build_linux_program;
 pub use session::{Output, Plan, run};
 pub use workload::{NAMES, Workload};
 

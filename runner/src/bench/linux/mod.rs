@@ -98,8 +98,14 @@ impl LinuxGuest {
     }
 }
 
-/// Links statically: there is nothing else in the guest.
-fn build_program(home: &Workspace, directory: &Path) -> Result<PathBuf, LinuxError> {
+/// Builds the program that the stock Linux guest runs, below `directory`, and returns it. Called with the argument `serve`
+/// it serves on whatever Linux it is started on.
+///
+/// # Errors
+///
+/// [`LinuxError::Program`]: cargo fails.
+pub fn build_program(home: &Workspace, directory: &Path) -> Result<PathBuf, LinuxError> {
+    // Linked statically: there is nothing else in the guest.
     let target = directory.join("linux-guest");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--release", "--locked", "--target", TARGET])
