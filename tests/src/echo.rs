@@ -2,13 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use runner::{Forward, Machine, MachineConfig, Network, UserNetwork};
 
-use crate::{program, server};
+use crate::server;
 
 /// The port of the protocol (RFC 862).
 const PORT: u16 = 7;
@@ -26,16 +25,6 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Starts it on the default machine with the user network.
-    ///
-    /// # Panics
-    ///
-    /// It cannot be built or started.
-    #[must_use]
-    pub fn start(directory: &Path) -> Self {
-        Self::publish(program::machine(directory, "echo", &[]))
-    }
-
     /// Starts a machine that runs it, with the user network and both ports published.
     ///
     /// # Panics

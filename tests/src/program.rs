@@ -20,6 +20,18 @@ pub enum Boot {
     Grub,
 }
 
+/// Where a program runs: what is promised holds in all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a machine, on TCG.
+    Machine,
+    /// As a Linux process.
+    Process,
+}
+
+/// All places.
+pub const PLACES: [Place; 2] = [Place::Machine, Place::Process];
+
 /// Returns the image of program `name`. `directory` is one that cargo gives to tests (`CARGO_TARGET_TMPDIR`).
 ///
 /// # Panics
@@ -58,14 +70,18 @@ pub fn machine(directory: &Path, name: &str, arguments: &[&str]) -> MachineConfi
     config
 }
 
-/// Returns what [`machine`] does, as a Linux process in place of a machine.
+/// Returns what [`machine`] does, for that place.
 ///
 /// # Panics
 ///
 /// There is no such program, or it cannot be built.
 #[must_use]
-pub fn hosted(directory: &Path, name: &str, arguments: &[&str]) -> MachineConfig {
-    MachineConfig { accelerator: Accelerator::Hosted, ..machine(directory, name, arguments) }
+pub fn guest(directory: &Path, place: Place, name: &str, arguments: &[&str]) -> MachineConfig {
+    let accelerator = match place {
+        Place::Machine => Accelerator::Tcg,
+        Place::Process => Accelerator::Hosted,
+    };
+    MachineConfig { accelerator, ..machine(directory, name, arguments) }
 }
 
 /// Makes a disc of program `name` and returns the machine that boots it.

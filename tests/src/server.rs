@@ -3,15 +3,14 @@
 //! A published port takes connections before the guest runs, so ready means that an answer came.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use runner::{Forward, Machine, MachineConfig, MachineError, Network, Outcome, UserNetwork};
 
 use crate::client::Client;
+use crate::namespace;
 use crate::process::is_running;
-use crate::{namespace, program};
 
 /// Longest wait for the first answer; UEFI and GRUB on a busy machine take ten seconds.
 const START: Duration = Duration::from_secs(60);
@@ -32,16 +31,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `http` on the default machine with the user network, and waits until it answers.
-    ///
-    /// # Panics
-    ///
-    /// It does not answer.
-    #[must_use]
-    pub fn http(directory: &Path) -> Self {
-        Self::publish(program::machine(directory, "http", &[]))
-    }
-
     /// Starts a machine with the user network and port 80 published, and waits until it answers.
     ///
     /// # Panics

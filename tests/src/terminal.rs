@@ -13,23 +13,11 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::process::{child_named, is_running};
-use crate::program;
+use crate::program::{self, Place};
 
 /// Longest wait for anything; a guest takes a tenth of a second, a build of one that is built already a second.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
-
-/// Where a program runs: what is promised holds in all of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// In a machine, on TCG.
-    Machine,
-    /// As a Linux process.
-    Process,
-}
-
-/// All places.
-pub const PLACES: [Place; 2] = [Place::Machine, Place::Process];
 
 /// A running command.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use metaos_tests::process::is_running;
-use metaos_tests::terminal::{Ending, PLACES, Place, Terminal};
+use metaos_tests::program::{PLACES, Place};
+use metaos_tests::terminal::{Ending, Terminal};
 use nix::sys::signal::Signal;
 
 /// What the shell shows for an interrupted program.
