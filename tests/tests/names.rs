@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metaos_tests::names::{NAME, NAME_SERVER, Server, Visit, visit};
 use metaos_tests::namespace::{GUEST, HOST};
-use metaos_tests::program;
+use metaos_tests::program::{self, PLACES, Place};
 use runner::{CommandLine, MachineConfig};
 
 /// A silent name server is asked for 10 s; the rest takes a moment.
@@ -16,41 +16,54 @@ const ROUNDS: usize = 5;
 
 #[test]
 fn a_name_is_looked_up_at_the_server_that_dhcp_tells() {
-    assert_is_found(&run(with_dhcp(NAME), Server::Answers));
+    for place in PLACES {
+        assert_is_found(&run(with_dhcp(place, NAME), Server::Answers));
+    }
 }
 
 #[test]
 fn a_name_is_looked_up_at_the_server_that_the_command_line_tells() {
-    assert_is_found(&run(with_given_server(NAME), Server::Answers));
+    for place in PLACES {
+        assert_is_found(&run(with_given_server(place, NAME), Server::Answers));
+    }
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_told_as_such() {
-    for config in [with_dhcp("nobody.example.org"), with_given_server("nobody.example.org")] {
-        let visit = run(config, Server::Answers);
-        assert_fails(&visit, "the name servers know no address for this name");
-        assert_eq!(visit.questions, ["nobody.example.org"]);
+    for place in PLACES {
+        for config in [with_dhcp(place, "nobody.example.org"), with_given_server(place, "nobody.example.org")]
+        {
+            let visit = run(config, Server::Answers);
+            assert_fails(&visit, "the name servers know no address for this name");
+            assert_eq!(visit.questions, ["nobody.example.org"]);
+        }
     }
 }
 
 #[test]
 fn a_silent_name_server_is_given_up() {
-    assert_is_given_up(with_given_server(NAME));
+    for place in PLACES {
+        assert_is_given_up(with_given_server(place, NAME));
+    }
 }
 
 #[test]
 fn a_silent_name_server_that_dhcp_tells_is_given_up() {
-    assert_is_given_up(with_dhcp(NAME));
+    for place in PLACES {
+        assert_is_given_up(with_dhcp(place, NAME));
+    }
 }
 
 #[test]
 fn without_a_name_server_the_program_learns_so_at_once() {
-    let mut config = client(NAME);
-    let line = std::mem::replace(&mut config.command_line, CommandLine::new());
-    config.command_line = line.option("net.ip", GUEST).option("net.gw", HOST);
-    let visit = run(config, Server::Answers);
-    assert_fails(&visit, "no name server is known; give the guest net.dns=ADDRESS");
-    assert_eq!(visit.questions, Vec::<String>::new());
+    for place in PLACES {
+        let mut config = client(place, NAME);
+        let line = std::mem::replace(&mut config.command_line, CommandLine::new());
+        config.command_line = line.option("net.ip", GUEST).option("net.gw", HOST);
+        let visit = run(config, Server::Answers);
+        assert_fails(&visit, "no name server is known; give the guest net.dns=ADDRESS");
+        assert_eq!(visit.questions, Vec::<String>::new());
+    }
 }
 
 fn assert_is_found(visit: &Visit) {
@@ -82,20 +95,20 @@ fn run(config: MachineConfig, server: Server) -> Visit {
     visit
 }
 
-fn with_dhcp(name: &str) -> MachineConfig {
-    client(name)
+fn with_dhcp(place: Place, name: &str) -> MachineConfig {
+    client(place, name)
 }
 
-fn with_given_server(name: &str) -> MachineConfig {
-    let mut config = client(name);
+fn with_given_server(place: Place, name: &str) -> MachineConfig {
+    let mut config = client(place, name);
     let line = std::mem::replace(&mut config.command_line, CommandLine::new());
     config.command_line = line.option("net.ip", GUEST).option("net.gw", HOST).option("net.dns", NAME_SERVER);
     config
 }
 
-fn client(name: &str) -> MachineConfig {
+fn client(place: Place, name: &str) -> MachineConfig {
     let rounds = ROUNDS.to_string();
-    program::machine(directory(), "netbench", &["client", "udp-rr", name, "--count", &rounds])
+    program::guest(directory(), place, "netbench", &["client", "udp-rr", name, "--count", &rounds])
 }
 
 fn directory() -> &'static Path {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use metaos_tests::namespace;
 use metaos_tests::pattern::{checksum, first_fault, pattern};
-use metaos_tests::program;
+use metaos_tests::program::{self, PLACES, Place};
 use metaos_tests::server::Server;
 use runner::MachineConfig;
 
@@ -30,78 +30,93 @@ struct Figures {
 
 #[test]
 fn all_offloads_together_serve_the_same_bytes_as_none_over_a_tap_interface() {
-    namespace::run(|| {
-        let (received, sent) = exchange("on");
-        assert!(sent < FRAMES && received < FRAMES, "{sent} frames out, {received} in");
-        let (received, sent) = exchange("off");
-        assert!(sent > FRAMES && received > FRAMES, "{sent} frames out, {received} in");
-    });
+    for place in PLACES {
+        namespace::run(|| {
+            let (received, sent) = exchange(place, "on");
+            assert!(sent < FRAMES && received < FRAMES, "{sent} frames out, {received} in");
+            let (received, sent) = exchange(place, "off");
+            assert!(sent > FRAMES && received > FRAMES, "{sent} frames out, {received} in");
+        });
+    }
 }
 
 #[test]
 fn each_offload_alone_serves_the_same_bytes_over_a_tap_interface() {
-    namespace::run(|| {
-        let (received, sent) = exchange("csum,tso");
-        assert!(sent < FRAMES && received > FRAMES, "{sent} frames out, {received} in");
-        let (received, sent) = exchange("csum,lro");
-        assert!(sent > FRAMES && received < FRAMES, "{sent} frames out, {received} in");
-        exchange("csum");
-        exchange("event-idx");
-    });
+    for place in PLACES {
+        namespace::run(|| {
+            let (received, sent) = exchange(place, "csum,tso");
+            assert!(sent < FRAMES && received > FRAMES, "{sent} frames out, {received} in");
+            let (received, sent) = exchange(place, "csum,lro");
+            assert!(sent > FRAMES && received < FRAMES, "{sent} frames out, {received} in");
+            exchange(place, "csum");
+            exchange(place, "event-idx");
+        });
+    }
 }
 
 #[test]
 fn each_offload_can_be_left_out_over_a_tap_interface() {
-    namespace::run(|| {
-        let (received, sent) = exchange("-tso");
-        assert!(sent > FRAMES && received < FRAMES, "{sent} frames out, {received} in");
-        let (received, sent) = exchange("-lro");
-        assert!(sent < FRAMES && received > FRAMES, "{sent} frames out, {received} in");
-        let (received, sent) = exchange("-csum");
-        assert!(sent > FRAMES && received > FRAMES, "segments without checksums: {sent} out, {received} in");
-        exchange("-event-idx");
-    });
+    for place in PLACES {
+        namespace::run(|| {
+            let (received, sent) = exchange(place, "-tso");
+            assert!(sent > FRAMES && received < FRAMES, "{sent} frames out, {received} in");
+            let (received, sent) = exchange(place, "-lro");
+            assert!(sent < FRAMES && received > FRAMES, "{sent} frames out, {received} in");
+            let (received, sent) = exchange(place, "-csum");
+            assert!(
+                sent > FRAMES && received > FRAMES,
+                "segments without checksums: {sent} out, {received} in"
+            );
+            exchange(place, "-event-idx");
+        });
+    }
 }
 
 #[test]
 fn offloads_on_and_off_serve_the_same_bytes_over_the_user_network() {
-    for offloads in ["on", "off"] {
-        let server = Server::publish(machine(offloads, 64));
-        assert_serves(&server, MIB + 1);
-        server.stop_well();
+    for place in PLACES {
+        for offloads in ["on", "off"] {
+            let server = Server::publish(machine(place, offloads, 64));
+            assert_serves(&server, MIB + 1);
+            server.stop_well();
+        }
     }
 }
 
 /// Such a machine bears no large frames on the way in, and shorter ones on the way out.
 #[test]
 fn a_machine_with_little_memory_serves_the_same_bytes() {
-    namespace::run(|| {
-        for memory in [2, 6] {
-            let server = Server::plug_in(machine("on", memory));
-            assert_serves(&server, MIB + 1);
-            server.stop_well();
-        }
-    });
+    for place in PLACES {
+        namespace::run(|| {
+            for memory in [2, 6] {
+                let server = Server::plug_in(machine(place, "on", memory));
+                assert_serves(&server, MIB + 1);
+                server.stop_well();
+            }
+        });
+    }
 }
 
 /// Counted, not timed: what a doorbell or an interrupt costs differs from host to host.
 #[test]
 fn doorbells_and_interrupts_come_once_for_many_requests() {
-    namespace::run(|| {
-        let server = Server::plug_in(machine("on", 64));
-        let before = figures(&server);
-        let output = Command::new("wrk").args(["-t1", "-c32", "-d2s", &server.url("/")]).output();
-        assert!(output.expect("wrk is installed").status.success());
-        let after = figures(&server);
-        let requests = after.requests - before.requests;
-        let doorbells = after.doorbells - before.doorbells;
-        let interrupts = after.interrupts - before.interrupts;
-        println!("{requests} requests, {doorbells} doorbells, {interrupts} interrupts");
-        assert!(requests > 100);
-        assert!(doorbells < requests / 2, "{doorbells} doorbells for {requests} requests");
-        assert!(interrupts < requests / 2, "{interrupts} interrupts for {requests} requests");
-        server.stop_well();
-    });
+    for place in PLACES {
+        namespace::run(|| {
+            let server = Server::plug_in(machine(place, "on", 64));
+            let before = figures(&server);
+            let output = Command::new("wrk").args(["-t1", "-c32", "-d2s", &server.url("/")]).output();
+            assert!(output.expect("wrk is installed").status.success());
+            let after = figures(&server);
+            let requests = after.requests - before.requests;
+            let doorbells = after.doorbells - before.doorbells;
+            let interrupts = after.interrupts - before.interrupts;
+            println!("{requests} requests, {doorbells} doorbells, {interrupts} interrupts");
+            assert!(requests > 100);
+            assert!(doorbells < requests / 2, "{doorbells} doorbells for {requests} requests");
+            assert!(interrupts < requests / 2, "{interrupts} interrupts for {requests} requests");
+            server.stop_well();
+        });
+    }
 }
 
 #[test]
@@ -116,8 +131,8 @@ fn a_word_that_is_no_offload_is_refused_with_those_that_are() {
 
 /// Moves bytes both ways over a tap interface, and returns how many frames came in for those in, and went out for those
 /// out.
-fn exchange(offloads: &str) -> (u64, u64) {
-    let server = Server::plug_in(machine(offloads, 64));
+fn exchange(place: Place, offloads: &str) -> (u64, u64) {
+    let server = Server::plug_in(machine(place, offloads, 64));
     let counts = assert_serves(&server, BYTES);
     server.stop_well();
     counts
@@ -151,8 +166,8 @@ fn figures(server: &Server) -> Figures {
     }
 }
 
-fn machine(offloads: &str, memory_mib: u64) -> MachineConfig {
-    let mut config = program::machine(directory(), "http", &[]);
+fn machine(place: Place, offloads: &str, memory_mib: u64) -> MachineConfig {
+    let mut config = program::guest(directory(), place, "http", &[]);
     let line = std::mem::take(&mut config.command_line);
     config.command_line = line.option("net.offloads", offloads);
     MachineConfig { memory_mib, ..config }
