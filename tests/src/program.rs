@@ -84,6 +84,16 @@ pub fn guest(directory: &Path, place: Place, name: &str, arguments: &[&str]) -> 
     MachineConfig { accelerator, ..machine(directory, name, arguments) }
 }
 
+/// Returns what [`guest`] does for a Linux process.
+///
+/// # Panics
+///
+/// There is no such program, or it cannot be built.
+#[must_use]
+pub fn hosted(directory: &Path, name: &str, arguments: &[&str]) -> MachineConfig {
+    guest(directory, Place::Process, name, arguments)
+}
+
 /// Makes a disc of program `name` and returns the machine that boots it.
 ///
 /// # Panics

@@ -24,7 +24,7 @@ const MIB: usize = 1 << 20;
 const LIMIT: Duration = Duration::from_secs(30);
 #[test]
 fn a_program_runs_without_a_network() {
-    let config = program::guest(directory(), Place::Process, "hello", &["one", "two words"]);
+    let config = program::hosted(directory(), "hello", &["one", "two words"]);
     let Outcome { status, crash, console } = run(&config);
     assert_eq!((status, crash.is_none()), (0, true), "{console}");
     assert_eq!(console, "Hello from ring 3.\nargument 1: one\nargument 2: two words\n");
@@ -98,10 +98,8 @@ fn through_passt_a_guest_reaches_the_host() {
     let target = format!("10.0.2.2:{}", listener.local_addr().expect("it is bound").port());
     let words = ["client", "tcp-rr", &target, "--count", "1"];
     let user = UserNetwork { backend: Backend::Passt, ..UserNetwork::default() };
-    let config = MachineConfig {
-        network: Network::User(user),
-        ..program::guest(directory(), Place::Process, "netbench", &words)
-    };
+    let config =
+        MachineConfig { network: Network::User(user), ..program::hosted(directory(), "netbench", &words) };
     let machine = Machine::start(&config).unwrap_or_else(|error| panic!("{error}"));
     let (mut stream, _) = listener.accept().expect("the guest connects");
     let mut byte = [0; 1];
@@ -114,7 +112,7 @@ fn through_passt_a_guest_reaches_the_host() {
 #[test]
 fn a_tap_interface_serves_curl() {
     namespace::run(|| {
-        let server = Server::plug_in(program::guest(directory(), Place::Process, "http", &[]));
+        let server = Server::plug_in(program::hosted(directory(), "http", &[]));
         serves_curl(&server);
         carries_mebibytes(&server, 64);
         server.stop_well();
@@ -143,10 +141,7 @@ fn the_forwarder_serves_at_another_address() {
 #[test]
 fn the_forwarder_carries_connections_and_datagrams_of_echo() {
     let user = UserNetwork { backend: Backend::Forwarder, ..UserNetwork::default() };
-    let config = MachineConfig {
-        network: Network::User(user),
-        ..program::guest(directory(), Place::Process, "echo", &[])
-    };
+    let config = MachineConfig { network: Network::User(user), ..program::hosted(directory(), "echo", &[]) };
     let echo = Echo::publish(config);
     let mut streams: Vec<TcpStream> = (0..50).map(|_| echo.connect()).collect();
     for stream in &mut streams {
@@ -170,7 +165,7 @@ fn the_forwarder_carries_connections_and_datagrams_of_echo() {
 #[test]
 fn behind_the_forwarder_a_guest_is_told_at_once_that_it_reaches_nobody() {
     let user = UserNetwork { backend: Backend::Forwarder, ..UserNetwork::default() };
-    let config = program::guest(directory(), Place::Process, "netbench", &["client", "tcp-rr", "192.0.2.1"]);
+    let config = program::hosted(directory(), "netbench", &["client", "tcp-rr", "192.0.2.1"]);
     let Outcome { status, console, .. } = run(&MachineConfig { network: Network::User(user), ..config });
     assert!(status == 1 && console.contains("NetworkUnreachable"), "{console}");
 }
@@ -180,7 +175,7 @@ fn two_guests_talk_to_each_other() {
     let directory_of_link = tempfile::tempdir().expect("the host has a directory for temporary files");
     let link = directory_of_link.path().join("link");
     let guest = |address: &str, arguments: &[&str]| {
-        let mut config = program::guest(directory(), Place::Process, "netbench", arguments);
+        let mut config = program::hosted(directory(), "netbench", arguments);
         config.network = Network::Peer(link.clone());
         config.command_line = std::mem::take(&mut config.command_line).option("net.ip", address);
         Machine::start(&config).unwrap_or_else(|error| panic!("{error}"))
@@ -255,11 +250,11 @@ fn a_thousand_starts_and_stops_leave_nothing_behind() {
 fn start_and_stop(times: usize) {
     let links = tempfile::tempdir().expect("the host has a directory for temporary files");
     let configs = [
-        program::guest(directory(), Place::Process, "hello", &[]),
+        program::hosted(directory(), "hello", &[]),
         http(Backend::Forwarder),
         MachineConfig {
             network: Network::Peer(links.path().join("link")),
-            ..program::guest(directory(), Place::Process, "cat", &[])
+            ..program::hosted(directory(), "cat", &[])
         },
     ];
     // What is opened once stays.
@@ -302,7 +297,7 @@ fn run(config: &MachineConfig) -> Outcome {
 /// Returns `http` as a process on the user network.
 fn http(backend: Backend) -> MachineConfig {
     let network = Network::User(UserNetwork { backend, ..UserNetwork::default() });
-    MachineConfig { network, ..program::guest(directory(), Place::Process, "http", &[]) }
+    MachineConfig { network, ..program::hosted(directory(), "http", &[]) }
 }
 
 /// Tells whether passt can be tried here, and prints why it cannot.
