@@ -136,7 +136,9 @@ impl Sender {
         if payload.len() > longest - UDP_HEADER {
             return Err(Error::TooLong);
         }
+        // What waits in pieces for room is not overtaken.
         if payload.len() <= self.largest
+            && !link.has_pieces()
             && let Some(direct) = send_directly(now, source, destination, payload, link, transmitter)
         {
             return Ok(direct);
