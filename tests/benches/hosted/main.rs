@@ -49,12 +49,12 @@ fn print_starts() {
 fn print_calls() {
     println!("calls and computation, median of {PAIRS} pairs");
     let guest = measuring_guest();
-    let mut ratios: [Vec<f64>; 3] = Default::default();
-    let mut costs: [Vec<f64>; 3] = Default::default();
+    let mut ratios: [Vec<f64>; 4] = Default::default();
+    let mut costs: [Vec<f64>; 4] = Default::default();
     for _ in 0..PAIRS {
         let start = Instant::now();
         (0..SYSTEM_CALLS).for_each(|_| {
-            black_box(nix::unistd::getppid());
+            black_box(nix::unistd::gettid());
         });
         let system_call = start.elapsed().as_nanos() as f64 / f64::from(SYSTEM_CALLS);
         let start = Instant::now();
@@ -62,19 +62,23 @@ fn print_calls() {
         let compute = start.elapsed().as_nanos() as f64;
         let output = Command::new(&guest).env_clear().output().expect("the guest has just been built");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let [clock, yielding, computing] = ["clock", "yield", "compute"].map(|name| figure(&text, name));
-        for (costs, cost) in costs.iter_mut().zip([system_call, clock / CALLS, yielding / CALLS]) {
+        let [null, thread, clock, computing] =
+            ["null", "thread", "clock", "compute"].map(|name| figure(&text, name));
+        for (costs, cost) in costs.iter_mut().zip([system_call, null / CALLS, thread / CALLS, clock / CALLS])
+        {
             costs.push(cost);
         }
-        let of_pair = [system_call * CALLS / clock, system_call * CALLS / yielding, compute / computing];
+        let against = |cost: f64| system_call * CALLS / cost;
+        let of_pair = [against(null), against(thread), against(clock), compute / computing];
         ratios.iter_mut().zip(of_pair).for_each(|(ratios, ratio)| ratios.push(ratio));
     }
-    let [system_call, clock, yielding] = costs.map(median);
+    let [system_call, null, thread, clock] = costs.map(median);
+    println!("  Linux: gettid {system_call:.1} ns");
     println!(
-        "  system call of Linux (getppid) {system_call:.1} ns, library OS: clock {clock:.1} ns, yield {yielding:.1} ns"
+        "  library OS: is a stop requested {null:.1} ns, number of the thread {thread:.1} ns, clock {clock:.1} ns"
     );
-    let [clock, yielding, computing] = ratios.map(spread);
-    println!("  system call against clock {clock}, against yield {yielding}");
+    let [null, thread, clock, computing] = ratios.map(spread);
+    println!("  gettid against each of them: {null}, {thread}, {clock}");
     println!("  computation, time of an ordinary process against that of the guest {computing}");
 }
 

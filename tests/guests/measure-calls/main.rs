@@ -7,16 +7,24 @@ mod compute;
 
 use core::hint::black_box;
 use core::time::Duration;
-use libos::println;
-use libos::thread;
 use libos::time::Instant;
+use libos::{println, process, thread};
 
 entry::main!(main);
 
 const CALLS: u32 = 10_000_000;
 
 fn main() {
-    let yields = measure(|| (0..CALLS).for_each(|_| thread::yield_now()));
+    let null = measure(|| {
+        (0..CALLS).for_each(|_| {
+            black_box(black_box(process::stop_requested as fn() -> bool)());
+        });
+    });
+    let thread = measure(|| {
+        (0..CALLS).for_each(|_| {
+            black_box(thread::current().id());
+        });
+    });
     let clock = measure(|| {
         (0..CALLS).for_each(|_| {
             black_box(Instant::now());
@@ -25,7 +33,7 @@ fn main() {
     let compute = measure(|| {
         black_box(compute::mix(black_box(1)));
     });
-    for (name, time) in [("yield", yields), ("clock", clock), ("compute", compute)] {
+    for (name, time) in [("null", null), ("thread", thread), ("clock", clock), ("compute", compute)] {
         println!("{name} {}", time.as_nanos());
     }
 }

@@ -41,6 +41,7 @@ mod libos {
         pub(crate) mod config;
         pub(crate) mod connection;
         pub(crate) mod datagram;
+        pub(crate) mod deadlines;
         pub(crate) mod device;
         pub(crate) mod dhcp;
         pub(crate) mod dns;
