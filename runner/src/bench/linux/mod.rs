@@ -103,7 +103,7 @@ impl LinuxGuest {
 ///
 /// # Errors
 ///
-/// [`LinuxError::Program`]: cargo fails.
+/// Cargo fails.
 pub fn build_program(home: &Workspace, directory: &Path) -> Result<PathBuf, LinuxError> {
     // Linked statically: there is nothing else in the guest.
     let target = directory.join("linux-guest");
