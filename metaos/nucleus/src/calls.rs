@@ -36,7 +36,7 @@ pub(crate) extern "C" fn dispatch(frame: &mut TrapFrame) {
 fn crash(frame: &TrapFrame) -> ! {
     let kind = CrashKind::from_number(frame.registers.rdi).unwrap_or(CrashKind::Panic);
     let interrupted = upcall::interrupted();
-    let mut crash = Crash::new(kind, interrupted.as_ref().unwrap_or(frame), "");
+    let mut crash = Crash::new(kind, interrupted.as_ref().unwrap_or(frame), &"");
     state::with(|nucleus| crash.add_text(&nucleus.memory, frame.registers.rsi, frame.registers.rdx));
     crash.send_from_ring_3()
 }

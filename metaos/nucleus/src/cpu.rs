@@ -38,8 +38,7 @@ pub(crate) enum Stack {
 }
 
 static TSS: Once<TaskStateSegment> = Once::new();
-static GDT: Once<GlobalDescriptorTable> = Once::new();
-static IDT: Once<[[u64; 2]; 256]> = Once::new();
+static TABLES: Once<(GlobalDescriptorTable, [[u64; 2]; 256])> = Once::new();
 
 /// Turns on every protection that the CPU offers: write protection in ring 0, SMEP, SMAP, UMIP; leaves the time-stamp
 /// counter readable; enables all extended states but PKRU, so that no XRSTOR in ring 3 changes keys.
@@ -65,8 +64,8 @@ pub(crate) fn enable_protection() {
 
 /// Loads descriptor tables, task state and the SYSCALL entry. The stacks must be mapped.
 pub(crate) fn load_tables() {
-    let gdt = GDT.call_once(|| descriptors(TSS.call_once(task_state)));
-    let idt = IDT.call_once(trap::descriptor_table);
+    let tss = TSS.call_once(task_state);
+    let (gdt, idt) = TABLES.call_once(|| (descriptors(tss), trap::descriptor_table()));
     // SAFETY: the early table has the same code and data segments in the same places; the gates lead to the stubs, which
     // keep the convention of a trap entry, on mapped stacks.
     unsafe { privileged::load_descriptor_tables(gdt, idt, SegmentSelector(TASK)) };

@@ -35,7 +35,7 @@ pub(crate) fn ready() {
 
 /// Ends the machine because it cannot run the image; `why` says what to do.
 pub(crate) fn refuse(why: &str) -> ! {
-    Crash::new(CrashKind::NucleusPanic, &TrapFrame::default(), why).send(0, || {})
+    Crash::new(CrashKind::NucleusPanic, &TrapFrame::default(), &why).send(0, || {})
 }
 
 /// Returns what was achieved of the guest's start, or ends the machine because it cannot run the image.
@@ -59,7 +59,7 @@ pub(crate) struct Crash {
 
 impl Crash {
     /// Starts a report on a trap. Of the text, what does not fit is cut.
-    pub(crate) fn new(kind: CrashKind, frame: &TrapFrame, text: impl fmt::Display) -> Self {
+    pub(crate) fn new(kind: CrashKind, frame: &TrapFrame, text: &dyn fmt::Display) -> Self {
         let mut crash = Self { header: CrashHeader::default(), text: Vec::new() };
         crash.header.kind = kind as u32;
         crash.header.vector = frame.vector as u32;

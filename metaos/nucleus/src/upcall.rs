@@ -26,7 +26,7 @@ const LEAST_INTERVAL_NS: u64 = 100_000;
 /// Hands a fault of ring 3, or its system call from outside the gate, to its handler; or ends the machine if it has none.
 pub(crate) fn enter(kind: UpcallKind, frame: &mut TrapFrame, floating_point: &FloatingPoint) {
     if let Err(crash) = deliver(kind, frame, floating_point) {
-        Crash::new(crash, frame, "").send_from_ring_3();
+        Crash::new(crash, frame, &"").send_from_ring_3();
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn interrupted() -> Option<TrapFrame> {
 /// Resumes what the active upcall interrupted. Each field that could raise privilege is checked; a context that is not
 /// one of ring 3 ends the machine.
 pub(crate) fn resume(caller: &TrapFrame) -> ! {
-    let refuse = |text| -> ! { Crash::new(CrashKind::BadContext, caller, text).send_from_ring_3() };
+    let refuse = |text: &str| -> ! { Crash::new(CrashKind::BadContext, caller, &text).send_from_ring_3() };
     let Some(TrapFrame { registers, .. }) = interrupted() else {
         refuse("a return from an upcall while none was active");
     };

@@ -24,6 +24,8 @@ const VECTOR_DOUBLE_FAULT: u64 = 8;
 const VECTOR_PAGE_FAULT: u64 = 14;
 const VECTOR_MACHINE_CHECK: u64 = 18;
 const LAST_EXCEPTION: u64 = 31;
+/// A vector that means nothing: what comes by it is spurious.
+const VECTOR_UNUSED: u64 = LAST_EXCEPTION + 1;
 const FIRST_EVENT: u64 = FIRST_EVENT_VECTOR as u64;
 const LAST_EVENT: u64 = FIRST_EVENT + EVENTS as u64 - 1;
 
@@ -111,10 +113,10 @@ extern "C" fn handle(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
 
 fn exception(frame: &mut TrapFrame, floating_point: &FloatingPoint) {
     if !frame.is_from_ring_3() {
-        Crash::new(CrashKind::NucleusFault, frame, "").send_from_ring_0();
+        Crash::new(CrashKind::NucleusFault, frame, &"").send_from_ring_0();
     }
     if matches!(frame.vector, VECTOR_NON_MASKABLE | VECTOR_MACHINE_CHECK) {
-        Crash::new(CrashKind::Fault, frame, "the hardware reported an error").send_from_ring_3();
+        Crash::new(CrashKind::Fault, frame, &"the hardware reported an error").send_from_ring_3();
     }
     upcall::enter(UpcallKind::Fault, frame, floating_point);
 }
