@@ -143,6 +143,19 @@ pub struct Socket<'a> {
 
     /// The time-to-live (IPv4) or hop limit (IPv6) value used in outgoing packets.
     hop_limit: Option<u8>,
+
+    /// What sends queries and takes answers, from the first query on: nothing else names it, so that a program that
+    /// never asks does not link it.
+    exchange: Option<Exchange>,
+}
+
+/// Sends a packet.
+type Emit<'f> = &'f mut dyn FnMut(&mut Context, (IpRepr, UdpRepr, &[u8])) -> bool;
+
+#[derive(Debug, Clone, Copy)]
+struct Exchange {
+    process: fn(&mut Socket<'_>, &UdpRepr, &[u8]),
+    dispatch: fn(&mut Socket<'_>, &mut Context, Emit<'_>),
 }
 
 impl<'a> Socket<'a> {
@@ -159,6 +172,7 @@ impl<'a> Socket<'a> {
             servers: Vec::from_slice(truncated_servers).unwrap(),
             queries: queries.into(),
             hop_limit: None,
+            exchange: None,
         }
     }
 
@@ -290,6 +304,10 @@ impl<'a> Socket<'a> {
         mdns: MulticastDns,
     ) -> Result<QueryHandle, StartQueryError> {
         let handle = self.find_free_query().ok_or(StartQueryError::NoFreeSlot)?;
+        self.exchange = Some(Exchange {
+            process: |socket, udp_repr, payload| socket.process_answer(udp_repr, payload),
+            dispatch: |socket, cx, emit| socket.dispatch_queries(cx, emit),
+        });
 
         self.queries[handle.0] = Some(DnsQuery {
             state: State::Pending(PendingQuery {
@@ -384,15 +402,19 @@ impl<'a> Socket<'a> {
     ) {
         debug_assert!(self.accepts(ip_repr, udp_repr));
 
-        let size = payload.len();
-
         net_trace!(
             "receiving {} octets from {:?}:{}",
-            size,
+            payload.len(),
             ip_repr.src_addr(),
             udp_repr.dst_port
         );
 
+        if let Some(exchange) = self.exchange {
+            (exchange.process)(self, udp_repr, payload);
+        }
+    }
+
+    fn process_answer(&mut self, udp_repr: &UdpRepr, payload: &[u8]) {
         let p = match Packet::new_checked(payload) {
             Ok(x) => x,
             Err(_) => {
@@ -533,6 +555,22 @@ impl<'a> Socket<'a> {
     where
         F: FnOnce(&mut Context, (IpRepr, UdpRepr, &[u8])) -> Result<(), E>,
     {
+        let Some(exchange) = self.exchange else {
+            return Ok(());
+        };
+        let mut emit = Some(emit);
+        let mut result = Ok(());
+        (exchange.dispatch)(self, cx, &mut |cx, packet| {
+            // At most one packet is sent.
+            if let Some(emit) = emit.take() {
+                result = emit(cx, packet);
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    fn dispatch_queries(&mut self, cx: &mut Context, emit: Emit<'_>) {
         let hop_limit = self.hop_limit.unwrap_or(64);
 
         for q in self.queries.iter_mut().flatten() {
@@ -638,17 +676,15 @@ impl<'a> Socket<'a> {
                     udp_repr.src_port
                 );
 
-                emit(cx, (ip_repr, udp_repr, payload))?;
-
-                pq.retransmit_at = cx.now() + pq.delay;
-                pq.delay = MAX_RETRANSMIT_DELAY.min(pq.delay * 2);
-
-                return Ok(());
+                if emit(cx, (ip_repr, udp_repr, payload)) {
+                    pq.retransmit_at = cx.now() + pq.delay;
+                    pq.delay = MAX_RETRANSMIT_DELAY.min(pq.delay * 2);
+                }
+                return;
             }
         }
 
         // Nothing to dispatch
-        Ok(())
     }
 
     pub(crate) fn poll_at(&self, _cx: &Context) -> PollAt {

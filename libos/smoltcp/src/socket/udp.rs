@@ -109,6 +109,12 @@ impl core::fmt::Display for RecvError {
 
 impl core::error::Error for RecvError {}
 
+/// Sends a packet.
+type Emit<'f> =
+    &'f mut dyn FnMut(&mut Context, PacketMeta, (IpRepr, UdpRepr, &[u8])) -> Result<(), ()>;
+
+type Transmit = fn(&mut Socket<'_>, &mut Context, Emit<'_>) -> Result<(), ()>;
+
 /// A User Datagram Protocol socket.
 ///
 /// A UDP socket is bound to a specific endpoint, and owns transmit and receive
@@ -120,6 +126,9 @@ pub struct Socket<'a> {
     tx_buffer: PacketBuffer<'a>,
     /// The time-to-live (IPv4) or hop limit (IPv6) value used in outgoing packets.
     hop_limit: Option<u8>,
+    /// What sends, from the first datagram on: nothing else names it, so that a program that sends none does not link
+    /// it.
+    transmit: Option<Transmit>,
     #[cfg(feature = "async")]
     rx_waker: WakerRegistration,
     #[cfg(feature = "async")]
@@ -134,6 +143,7 @@ impl<'a> Socket<'a> {
             rx_buffer,
             tx_buffer,
             hop_limit: None,
+            transmit: None,
             #[cfg(feature = "async")]
             rx_waker: WakerRegistration::new(),
             #[cfg(feature = "async")]
@@ -316,6 +326,7 @@ impl<'a> Socket<'a> {
             return Err(SendError::Unaddressable);
         }
 
+        self.transmit = Some(|socket, cx, emit| socket.transmit(cx, emit));
         let payload_buf = self
             .tx_buffer
             .enqueue(size, meta)
@@ -355,6 +366,7 @@ impl<'a> Socket<'a> {
             return Err(SendError::Unaddressable);
         }
 
+        self.transmit = Some(|socket, cx, emit| socket.transmit(cx, emit));
         let size = self
             .tx_buffer
             .enqueue_with_infallible(max_size, meta, f)
@@ -536,6 +548,23 @@ impl<'a> Socket<'a> {
     where
         F: FnOnce(&mut Context, PacketMeta, (IpRepr, UdpRepr, &[u8])) -> Result<(), E>,
     {
+        let Some(transmit) = self.transmit else {
+            return Ok(());
+        };
+        let mut emit = Some(emit);
+        let mut result = Ok(());
+        // What went wrong is told by `result`.
+        let _ = transmit(self, cx, &mut |cx, meta, packet| {
+            // One packet is sent.
+            if let Some(emit) = emit.take() {
+                result = emit(cx, meta, packet);
+            }
+            result.as_ref().map(|_| ()).map_err(|_| ())
+        });
+        result
+    }
+
+    fn transmit(&mut self, cx: &mut Context, emit: Emit<'_>) -> Result<(), ()> {
         let endpoint = self.endpoint;
         let hop_limit = self.hop_limit.unwrap_or(64);
 
