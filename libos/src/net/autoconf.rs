@@ -3,7 +3,7 @@
 //! An address is used at once while the neighbours are asked whether somebody has it already (RFC 4429): a start does
 //! not wait a second for nothing. If somebody answers it is given up.
 
-use super::device::Transmitter;
+use super::device::Outlet;
 use super::icmpv6::{self, Message, UNFORWARDED};
 use super::link::{AddressesV6, Link, MOST_V6_ADDRESSES, address_in};
 use alloc::vec::Vec;
@@ -112,7 +112,7 @@ impl Autoconf {
     }
 
     /// Sends what is due and forgets what is over.
-    pub(crate) fn poll(&mut self, now: Instant, link: &mut Link, transmitter: &mut impl Transmitter) {
+    pub(crate) fn poll(&mut self, now: Instant, link: &mut Link, transmitter: &mut dyn Outlet) {
         if self.solicit_at.is_some_and(|at| at <= now) {
             link.solicit_routers(transmitter);
             let wait = SOLICITATION_INTERVAL * (1 << self.solicitations);
@@ -131,7 +131,7 @@ impl Autoconf {
         now: Instant,
         own: &[Ipv6Cidr],
         link: &mut Link,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
     ) {
         self.claimable.retain(|own| own.holds(now));
         for own in own {

@@ -4,7 +4,7 @@
 //! its next hop's Ethernet address is still being asked for waits here, apart from the others, and is forgotten
 //! after a while: one dead peer does not hold up the rest.
 
-use super::device::Transmitter;
+use super::device::{Outlet, Transmitter};
 use super::error::Error;
 use super::frame::{IPV4_HEADER, IPV6_HEADER, Tuple};
 use super::link::{Egress, Link, Route};
@@ -58,8 +58,13 @@ pub(crate) struct Sender {
     handle: SocketHandle,
     largest: usize,
     pending: VecDeque<Pending>,
+    /// Sends what waits, from when on something has waited: nothing else names it, so that programs that send no
+    /// datagrams do not link it.
+    resend: Option<Resend>,
     cut: Option<NonZeroU16>,
 }
+
+type Resend = fn(&mut Sender, Instant, &mut Link, &mut dyn Outlet);
 
 #[derive(Debug)]
 struct Pending {
@@ -119,7 +124,7 @@ impl Sender {
         let outgoing = PacketBuffer::new(vec![PacketMetadata::EMPTY], vec![0; largest]);
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(Socket::new(no_buffer(), outgoing));
-        Self { sockets, handle, largest, pending: VecDeque::new(), cut: None }
+        Self { sockets, handle, largest, pending: VecDeque::new(), resend: None, cut: None }
     }
 
     /// Sends a datagram at once, without waiting.
@@ -155,7 +160,13 @@ impl Sender {
     }
 
     /// Tries the datagrams that wait for an Ethernet address again.
-    pub(crate) fn retry(&mut self, now: Instant, link: &mut Link, transmitter: &mut impl Transmitter) {
+    pub(crate) fn retry(&mut self, now: Instant, link: &mut Link, transmitter: &mut dyn Outlet) {
+        if let Some(resend) = self.resend {
+            resend(self, now, link, transmitter);
+        }
+    }
+
+    fn resend(&mut self, now: Instant, link: &mut Link, transmitter: &mut dyn Outlet) {
         for _ in 0..self.pending.len() {
             let Some(waiting) = self.pending.pop_front() else { return };
             if waiting.expires <= now {
@@ -185,6 +196,7 @@ impl Sender {
         let bytes: usize = self.pending.iter().map(|waiting| waiting.payload.len()).sum();
         if self.pending.len() < PENDING_DATAGRAMS && bytes + payload.len() <= PENDING_BYTES {
             self.pending.push_back(Pending { source, destination, payload: payload.to_vec(), expires });
+            self.resend = Some(Self::resend);
         }
     }
 
@@ -199,7 +211,7 @@ impl Sender {
         destination: SocketAddr,
         payload: &[u8],
         link: &mut Link,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         route: Route,
     ) -> Result<Egress, Error> {
         let headers = if destination.is_ipv4() { 0 } else { IPV6_HEADER - IPV4_HEADER };
@@ -233,7 +245,7 @@ impl Sender {
         destination: SocketAddr,
         payload: &[u8],
         link: &mut Link,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
     ) -> Result<Egress, Error> {
         if !link.send_pieces(transmitter) {
             return Ok(Egress::Full);

@@ -98,3 +98,22 @@ pub(crate) trait Transmitter {
     /// lost.
     fn transmit<R>(&mut self, length: usize, write: impl FnOnce(&mut [u8]) -> (R, Finish)) -> R;
 }
+
+/// A transmitter of whatever kind, for what is sent now and then: there is one copy of the code that uses it.
+pub(crate) trait Outlet {
+    /// As [`Transmitter::has_room`].
+    fn has_room(&mut self) -> bool;
+
+    /// As [`Transmitter::transmit`].
+    fn transmit(&mut self, length: usize, write: &mut dyn FnMut(&mut [u8]) -> Finish);
+}
+
+impl<T: Transmitter> Outlet for T {
+    fn has_room(&mut self) -> bool {
+        Transmitter::has_room(self)
+    }
+
+    fn transmit(&mut self, length: usize, write: &mut dyn FnMut(&mut [u8]) -> Finish) {
+        Transmitter::transmit(self, length, |frame| ((), write(frame)));
+    }
+}

@@ -1,7 +1,7 @@
 //! The address by DHCP (RFC 2131).
 
 use super::config::Settings;
-use super::device::Transmitter;
+use super::device::Outlet;
 use super::link::{Egress, Link, Route};
 use alloc::vec::Vec;
 use core::fmt;
@@ -50,7 +50,7 @@ impl Dhcp {
         &mut self,
         now: Instant,
         link: &mut Link,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
     ) -> Option<Change> {
         if now >= self.deadline {
             let _: Egress = link.send_datagram(now, &mut self.sockets, transmitter, Route::Wire);

@@ -1,6 +1,6 @@
 //! Names to addresses by DNS (RFC 1035), for whoever asks: several questions may be under way at once.
 
-use super::device::Transmitter;
+use super::device::Outlet;
 use super::link::{Egress, Link, Route};
 use crate::readiness::{Readiness, Token, Waiters};
 use alloc::vec::Vec;
@@ -62,8 +62,8 @@ impl Dns {
     }
 
     /// Sets the servers to ask; of more than three the first three.
-    pub(crate) fn set_servers(&mut self, servers: &[IpAddr]) {
-        let servers: Vec<IpAddress> = servers.iter().copied().map(IpAddress::from).collect();
+    pub(crate) fn set_servers(&mut self, servers: impl Iterator<Item = IpAddr>) {
+        let servers: Vec<IpAddress> = servers.map(IpAddress::from).collect();
         self.has_servers = !servers.is_empty();
         self.socket().update_servers(&servers);
     }
@@ -122,7 +122,7 @@ impl Dns {
         &mut self,
         now: Instant,
         link: &mut Link,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         woken: &mut Vec<Token>,
     ) {
         if self.deadline.is_none_or(|deadline| now < deadline) {

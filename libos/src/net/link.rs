@@ -17,7 +17,8 @@ mod way;
 
 pub(crate) use line::Line;
 
-use super::device::{Capabilities, Checksums, Transmitter};
+use super::device::{Capabilities, Checksums, Outlet};
+use super::frame::ETHERNET_HEADER;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
@@ -207,6 +208,11 @@ impl Link {
         self.generation
     }
 
+    /// Returns the length of the longest packet that the wire carries.
+    pub(crate) fn mtu(&self) -> usize {
+        self.capabilities.max_transmission_unit - ETHERNET_HEADER
+    }
+
     /// Returns what some socket operations ask for.
     pub(crate) fn context(&mut self) -> &mut Context {
         self.interface.context()
@@ -219,7 +225,7 @@ impl Link {
         now: Instant,
         frame: &[u8],
         sockets: &mut SocketSet<'_>,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         route: Route,
     ) {
         let mut device = self.device(Some(frame), transmitter, route, Origin::Reply);
@@ -232,7 +238,7 @@ impl Link {
         now: Instant,
         frame: &[u8],
         nobody: &mut SocketSet<'_>,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         route: Route,
     ) {
         self.ingress(now, frame, nobody, transmitter, route);
@@ -244,7 +250,7 @@ impl Link {
         &mut self,
         now: Instant,
         sockets: &mut SocketSet<'_>,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         route: Route,
     ) -> Egress {
         self.egress(now, sockets, transmitter, route, Origin::Datagram)
@@ -314,7 +320,7 @@ impl Link {
         &mut self,
         now: Instant,
         sockets: &mut SocketSet<'_>,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
         route: Route,
         origin: Origin,
     ) -> Egress {
@@ -333,22 +339,22 @@ impl Link {
     }
 
     /// Returns the interface and the device for one call of it.
-    fn device<'a, T: Transmitter>(
+    fn device<'a>(
         &'a mut self,
         frame: Option<&'a [u8]>,
-        transmitter: &'a mut T,
+        transmitter: &'a mut dyn Outlet,
         route: Route,
         origin: Origin,
-    ) -> Attached<'a, T> {
+    ) -> Attached<'a> {
         let local = if route == Route::Local { Some(&mut self.local) } else { None };
         let frames = OneFrame::new(frame, transmitter, local, &self.capabilities, origin);
         Attached { interface: &mut self.interface, frames }
     }
 }
 
-struct Attached<'a, T> {
+struct Attached<'a> {
     interface: &'a mut Interface,
-    frames: OneFrame<'a, T>,
+    frames: OneFrame<'a>,
 }
 
 impl Local {

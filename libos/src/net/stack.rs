@@ -16,6 +16,7 @@ mod listening;
 
 pub(crate) use connections::Progress;
 
+use self::datagrams::HandToSocket;
 use super::autoconf::Autoconf;
 use super::checksum;
 use super::config::{Settings, SettingsV6};
@@ -60,7 +61,11 @@ pub(crate) struct Stack {
     listening: Ports<Listener>,
     datagrams: Slots<Datagram>,
     datagram_ports: Ports<Datagram>,
-    sender: Sender,
+    /// What hands datagrams to them, from the first one on: nothing else names it, so that programs without UDP do not
+    /// link it.
+    hand_to_socket: Option<HandToSocket>,
+    /// What sends datagrams, from the first one on.
+    sender: Option<Sender>,
     reassembly: Reassembly,
     dhcp: Option<Dhcp>,
     autoconf: Option<Autoconf>,
@@ -77,7 +82,7 @@ pub(crate) struct Stack {
     /// The list that `dirty` is exchanged with while it is worked through.
     dirty_spare: Vec<ConnectionId>,
     /// Connections that wait for an Ethernet address.
-    unresolved: Vec<ConnectionId>,
+    unresolved: VecDeque<ConnectionId>,
     /// Connections in `TIME_WAIT`, oldest first; some may be gone.
     lingering: VecDeque<ConnectionId>,
     lingering_count: usize,
@@ -112,7 +117,8 @@ impl Stack {
             listening: Ports::new(),
             datagrams: Slots::new(),
             datagram_ports: Ports::new(),
-            sender: Sender::new(capabilities.mtu),
+            hand_to_socket: None,
+            sender: None,
             reassembly: Reassembly::default(),
             dhcp: None,
             autoconf: None,
@@ -123,7 +129,7 @@ impl Stack {
             servers_v6: Vec::new(),
             dirty: Vec::new(),
             dirty_spare: Vec::new(),
-            unresolved: Vec::new(),
+            unresolved: VecDeque::new(),
             lingering: VecDeque::new(),
             lingering_count: 0,
             timers: Deadlines::new(),
@@ -295,8 +301,7 @@ impl Stack {
     }
 
     pub(super) fn set_servers(&mut self) {
-        let servers: Vec<IpAddr> = self.servers.iter().chain(&self.servers_v6).copied().collect();
-        self.dns.set_servers(&servers);
+        self.dns.set_servers(self.servers.iter().chain(&self.servers_v6).copied());
     }
 
     /// Runs the services of the interface itself.
@@ -313,8 +318,10 @@ impl Stack {
         self.link.send_pieces(transmitter);
         self.poll_v6(now, transmitter);
         self.dns.poll(now, &mut self.link, transmitter, &mut self.woken);
-        if self.sender.deadline().is_some_and(|deadline| deadline <= now) {
-            self.sender.retry(now, &mut self.link, transmitter);
+        if let Some(sender) = &mut self.sender
+            && sender.deadline().is_some_and(|deadline| deadline <= now)
+        {
+            sender.retry(now, &mut self.link, transmitter);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Neighbours of IPv6: who owns which address (RFC 4861, 7.2), and the other answers that ICMPv6 asks of every host.
 
 use super::Link;
-use crate::net::device::{Finish, Transmitter};
+use crate::net::device::{Finish, Outlet};
 use crate::net::frame::ETHERNET_HEADER;
 use crate::net::icmpv6::{self, Ends, HOP_LIMIT, Message, UNFORWARDED};
 use alloc::vec::Vec;
@@ -17,7 +17,7 @@ const LONGEST_ERROR: usize = 1280;
 
 impl Link {
     /// Asks who owns `target`. From `::` the question is whether somebody else does (RFC 4862, 5.4).
-    pub(crate) fn solicit(&mut self, target: Ipv6Addr, source: Ipv6Addr, transmitter: &mut impl Transmitter) {
+    pub(crate) fn solicit(&mut self, target: Ipv6Addr, source: Ipv6Addr, transmitter: &mut dyn Outlet) {
         let group = icmpv6::solicited_node(target);
         let own = (icmpv6::OPTION_SOURCE, self.local.hardware);
         let option = (!source.is_unspecified()).then_some(own);
@@ -26,7 +26,7 @@ impl Link {
     }
 
     /// Asks the routers to tell of themselves.
-    pub(crate) fn solicit_routers(&mut self, transmitter: &mut impl Transmitter) {
+    pub(crate) fn solicit_routers(&mut self, transmitter: &mut dyn Outlet) {
         let mut body =
             Vec::from([icmpv6::ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0, icmpv6::OPTION_SOURCE, 1]);
         body.extend_from_slice(&self.local.hardware);
@@ -37,7 +37,7 @@ impl Link {
 
     /// Asks for the neighbour whose Ethernet address a packet has just lacked.
     #[inline]
-    pub(super) fn solicit_wanted(&mut self, transmitter: &mut impl Transmitter) {
+    pub(super) fn solicit_wanted(&mut self, transmitter: &mut dyn Outlet) {
         if let Some(target) = self.interface.take_wanted_neighbor() {
             let source = self.interface.get_source_address_ipv6(&target);
             self.solicit(target, source, transmitter);
@@ -49,7 +49,7 @@ impl Link {
         &mut self,
         now: Instant,
         message: &Message<'_>,
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
     ) {
         let Some(target) = message.target().filter(|target| self.local.addresses_v6.contains(target)) else {
             return;
@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// Sends back what came in an echo request.
-    pub(crate) fn echo(&mut self, message: &Message<'_>, transmitter: &mut impl Transmitter) {
+    pub(crate) fn echo(&mut self, message: &Message<'_>, transmitter: &mut dyn Outlet) {
         let Some(source) = self.answering_source(message.source, message.destination) else { return };
         let mut body = Vec::from(message.body);
         body[..4].copy_from_slice(&[icmpv6::ECHO_REQUEST + 1, 0, 0, 0]);
@@ -88,7 +88,7 @@ impl Link {
     }
 
     /// Says that nobody has the port that `frame`, a datagram, is for.
-    pub(crate) fn refuse_datagram(&mut self, frame: &[u8], transmitter: &mut impl Transmitter) {
+    pub(crate) fn refuse_datagram(&mut self, frame: &[u8], transmitter: &mut dyn Outlet) {
         let Some(packet) = frame.get(ETHERNET_HEADER..) else { return };
         let (Some(source), Some(destination)) = (icmpv6::address(packet, 8), icmpv6::address(packet, 24))
         else {
@@ -125,7 +125,7 @@ impl Link {
         to_hardware: [u8; 6],
         hop_limit: u8,
         body: &[u8],
-        transmitter: &mut impl Transmitter,
+        transmitter: &mut dyn Outlet,
     ) {
         let ends = Ends { hardware: self.local.hardware, to_hardware, source, destination };
         let frame = icmpv6::frame(ends, hop_limit, body);
@@ -139,6 +139,9 @@ impl Link {
 
 /// Sends a frame that is there already.
 #[inline(never)]
-pub(super) fn put(frame: &[u8], transmitter: &mut impl Transmitter) {
-    transmitter.transmit(frame.len(), |buffer| (buffer.copy_from_slice(frame), Finish::Nothing));
+pub(super) fn put(frame: &[u8], transmitter: &mut dyn Outlet) {
+    transmitter.transmit(frame.len(), &mut |buffer| {
+        buffer.copy_from_slice(frame);
+        Finish::Nothing
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::Local;
 use crate::net::checksum;
-use crate::net::device::{Capabilities, Checksums, Finish, Transmitter};
+use crate::net::device::{Capabilities, Checksums, Finish, Outlet};
 use crate::net::frame::ETHERNET_HEADER;
 use alloc::vec;
 use core::num::NonZeroU16;
@@ -13,9 +13,9 @@ use smoltcp::time::Instant;
 const HEADERS: usize = 64;
 
 /// The device for one call of the interface.
-pub(super) struct OneFrame<'a, T> {
+pub(super) struct OneFrame<'a> {
     frame: Option<&'a [u8]>,
-    output: Output<'a, T>,
+    output: Output<'a>,
 }
 
 /// Why a frame is written.
@@ -43,8 +43,8 @@ pub(super) struct Description(DeviceCapabilities);
 
 pub(super) struct Incoming<'a>(&'a [u8]);
 
-pub(super) struct Outgoing<'a, 'b, T> {
-    output: &'a mut Output<'b, T>,
+pub(super) struct Outgoing<'a, 'b> {
+    output: &'a mut Output<'b>,
     /// Bytes of the segments that the device shall make of it.
     cut: Option<NonZeroU16>,
 }
@@ -52,19 +52,19 @@ pub(super) struct Outgoing<'a, 'b, T> {
 /// The way out for nothing.
 pub(super) struct Nowhere;
 
-struct Output<'a, T> {
-    transmitter: &'a mut T,
+struct Output<'a> {
+    transmitter: &'a mut dyn Outlet,
     local: Option<&'a mut Local>,
     capabilities: &'a DeviceCapabilities,
     origin: Origin,
     asked: Asked,
 }
 
-impl<'a, T: Transmitter> OneFrame<'a, T> {
+impl<'a> OneFrame<'a> {
     /// Makes the device. Without `local`, frames go to the transmitter unseen.
     pub(super) const fn new(
         frame: Option<&'a [u8]>,
-        transmitter: &'a mut T,
+        transmitter: &'a mut dyn Outlet,
         local: Option<&'a mut Local>,
         capabilities: &'a DeviceCapabilities,
         origin: Origin,
@@ -77,7 +77,7 @@ impl<'a, T: Transmitter> OneFrame<'a, T> {
     }
 }
 
-impl<T: Transmitter> Output<'_, T> {
+impl Output<'_> {
     /// Whether the stack leaves TCP checksums out.
     fn leaves_checksums(&self) -> bool {
         !self.capabilities.checksum.tcp.tx()
@@ -99,13 +99,13 @@ impl<T: Transmitter> Output<'_, T> {
     #[inline(never)]
     fn transmit(&mut self, length: usize, cut: Option<NonZeroU16>, write: &mut dyn FnMut(&mut [u8])) {
         let (origin, leaves_checksums) = (self.origin, self.leaves_checksums());
-        self.transmitter.transmit(length, |frame| {
+        self.transmitter.transmit(length, &mut |frame| {
             if origin == Origin::Reply {
                 frame[..length.min(HEADERS)].fill(0);
             }
             write(frame);
             let is_segment = leaves_checksums && origin != Origin::Datagram;
-            ((), if is_segment { begin(frame, cut) } else { Finish::Nothing })
+            if is_segment { begin(frame, cut) } else { Finish::Nothing }
         });
     }
 
@@ -144,13 +144,13 @@ impl Description {
     }
 }
 
-impl<'a, T: Transmitter> Device for OneFrame<'a, T> {
+impl<'a> Device for OneFrame<'a> {
     type RxToken<'b>
         = Incoming<'a>
     where
         Self: 'b;
     type TxToken<'b>
-        = Outgoing<'b, 'a, T>
+        = Outgoing<'b, 'a>
     where
         Self: 'b;
 
@@ -179,7 +179,7 @@ impl RxToken for Incoming<'_> {
     }
 }
 
-impl<T: Transmitter> TxToken for Outgoing<'_, '_, T> {
+impl TxToken for Outgoing<'_, '_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
         self.output.put(length, self.cut, write)
     }

@@ -3,7 +3,7 @@
 
 use super::Link;
 use super::neighbors::put;
-use crate::net::device::Transmitter;
+use crate::net::device::Outlet;
 use crate::net::frame::{ETHERNET_HEADER, IPV4_HEADER, IPV6_HEADER, PROTOCOL_FRAGMENT, TYPE_IPV4};
 use crate::net::hash::Keys;
 use alloc::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) struct Pieces {
 impl Link {
     /// Sends the pieces that wait, as far as there is room, and tells whether that was all.
     #[inline]
-    pub(crate) fn send_pieces(&mut self, transmitter: &mut impl Transmitter) -> bool {
+    pub(crate) fn send_pieces(&mut self, transmitter: &mut dyn Outlet) -> bool {
         self.local.pieces.frames.is_empty() || self.send_some_pieces(transmitter)
     }
 
@@ -36,7 +36,7 @@ impl Link {
     }
 
     #[cold]
-    fn send_some_pieces(&mut self, transmitter: &mut impl Transmitter) -> bool {
+    fn send_some_pieces(&mut self, transmitter: &mut dyn Outlet) -> bool {
         while transmitter.has_room() {
             let Some(frame) = self.local.pieces.frames.pop_front() else { return true };
             put(&frame, transmitter);
@@ -103,5 +103,6 @@ fn head_v6(header: &mut [u8], length: usize, offset: usize, has_more: bool, numb
 }
 
 fn short(number: usize) -> u16 {
-    u16::try_from(number).expect("a packet has less than 65 536 bytes")
+    // A packet has less than 65 536 bytes.
+    u16::try_from(number).unwrap_or(u16::MAX)
 }

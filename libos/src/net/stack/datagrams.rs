@@ -2,8 +2,8 @@
 
 use super::Stack;
 use crate::net::config::is_host;
-use crate::net::datagram::{Datagram, DatagramId, Outcome};
-use crate::net::device::Transmitter;
+use crate::net::datagram::{Datagram, DatagramId, Outcome, Sender};
+use crate::net::device::{Outlet, Transmitter};
 use crate::net::dhcp;
 use crate::net::dns;
 use crate::net::error::Error;
@@ -13,6 +13,9 @@ use crate::net::ports::canonical;
 use crate::readiness::{Readiness, Token, Waiters};
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::time::Instant;
+
+/// Hands a datagram to the socket that it is for, and tells whether there is one.
+pub(super) type HandToSocket = fn(&mut Stack, Instant, &[u8], Tuple, &mut dyn Outlet, Route) -> bool;
 
 impl Stack {
     /// Binds a UDP socket that holds up to `capacity` bytes; port 0 takes a free one. Returns the port, too.
@@ -24,6 +27,7 @@ impl Stack {
         let (bound, port) = self.place(address.into(), |stack| &stack.datagram_ports)?;
         let id = self.datagrams.insert(Datagram::new(bound, port, capacity));
         self.datagram_ports.insert(bound, port, id);
+        self.hand_to_socket = Some(Self::hand_to_socket);
         Ok((id, port))
     }
 
@@ -81,7 +85,8 @@ impl Stack {
             return Err(Error::BadAddress);
         }
         let source = (datagram.bound.only(), datagram.port);
-        self.sender.send(now, source, destination, payload, &mut self.link, transmitter)
+        let sender = self.sender.get_or_insert_with(|| Sender::new(self.link.mtu()));
+        sender.send(now, source, destination, payload, &mut self.link, transmitter)
     }
 
     pub(super) fn deliver_datagram(
@@ -98,17 +103,10 @@ impl Stack {
             self.link.ingress(now, frame, &mut dhcp.sockets, transmitter, route);
             return dhcp.hasten(now);
         }
-        if let Some(id) = self.datagram_ports.get(tuple.local, tuple.local_port) {
-            let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
-            if datagram.takes(tuple.peer_end(), tuple.local) {
-                if !self.link.take_directly(now, frame, tuple, datagram.socket_mut(), route) {
-                    self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
-                }
-                if datagram.can_receive() {
-                    datagram.waiters.wake(Readiness::READABLE, &mut self.woken);
-                }
-                return;
-            }
+        if let Some(hand_to_socket) = self.hand_to_socket
+            && hand_to_socket(self, now, frame, tuple, transmitter, route)
+        {
+            return;
         }
         if tuple.remote_port == dns::SERVER_PORT && self.dns.is_waiting() {
             self.link.ingress(now, frame, &mut self.dns.sockets, transmitter, route);
@@ -119,5 +117,28 @@ impl Stack {
         } else {
             self.link.refuse_datagram(frame, transmitter);
         }
+    }
+
+    /// Hands a datagram to the socket that it is for; `false` if there is none.
+    fn hand_to_socket(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        tuple: Tuple,
+        transmitter: &mut dyn Outlet,
+        route: Route,
+    ) -> bool {
+        let Some(id) = self.datagram_ports.get(tuple.local, tuple.local_port) else { return false };
+        let datagram = self.datagrams.get_mut(id).expect("the tables name the same sockets");
+        if !datagram.takes(tuple.peer_end(), tuple.local) {
+            return false;
+        }
+        if !self.link.take_directly(now, frame, tuple, datagram.socket_mut(), route) {
+            self.link.ingress(now, frame, &mut datagram.sockets, transmitter, route);
+        }
+        if datagram.can_receive() {
+            datagram.waiters.wake(Readiness::READABLE, &mut self.woken);
+        }
+        true
     }
 }

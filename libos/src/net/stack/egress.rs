@@ -2,6 +2,7 @@
 
 use super::{DeviceRoom, Stack};
 use crate::net::connection::{Cause, Connection, ConnectionId, Phase};
+use crate::net::datagram::Sender;
 use crate::net::deadlines::Deadlines;
 use crate::net::device::Transmitter;
 use crate::net::error::Error;
@@ -67,8 +68,8 @@ impl Stack {
         }
         let pieces = self.link.has_pieces().then(|| now + FULL_DELAY);
         let names = self.dns.deadline();
-        let others =
-            [self.timers.next(), dhcp, self.autoconf_deadline, names, self.sender.deadline(), pieces];
+        let datagrams = self.sender.as_ref().and_then(Sender::deadline);
+        let others = [self.timers.next(), dhcp, self.autoconf_deadline, names, datagrams, pieces];
         others.into_iter().flatten().min()
     }
 
@@ -107,10 +108,12 @@ impl Stack {
                 connection.is_unresolved = false;
                 self.mark(id);
             } else {
-                self.unresolved.push(id);
+                self.unresolved.push_back(id);
             }
         }
-        self.sender.retry(now, &mut self.link, transmitter);
+        if let Some(sender) = &mut self.sender {
+            sender.retry(now, &mut self.link, transmitter);
+        }
         if self.dns.is_waiting() {
             self.dns.hasten(now);
         }
@@ -169,7 +172,7 @@ impl Stack {
                     && !connection.is_unresolved
                 {
                     connection.is_unresolved = true;
-                    self.unresolved.push(id);
+                    self.unresolved.push_back(id);
                 }
             }
         }
@@ -223,11 +226,10 @@ impl Stack {
         if self.timers.len() > most {
             self.timers.retain(|at, id| connections.get(id).is_some_and(|its| its.timer == Some(at)));
         }
-        if self.unresolved.len() > most {
-            self.unresolved.retain(|id| connections.get(*id).is_some());
-        }
-        if self.lingering.len() > most {
-            self.lingering.retain(|id| connections.get(*id).is_some());
+        for list in [&mut self.unresolved, &mut self.lingering] {
+            if list.len() > most {
+                list.retain(|id| connections.get(*id).is_some());
+            }
         }
     }
 
