@@ -65,6 +65,15 @@ impl Connection {
         }
     }
 
+    /// Tells a client that has just connected that there is no room for it.
+    pub(crate) fn refuse(stream: TcpStream) {
+        let mut connection = Self::new(stream);
+        http_protocol::refuse(&mut connection.session.output);
+        connection.work = Work::Close;
+        // If even that fails the client sees the connection close, which says the same.
+        let _ = connection.turn();
+    }
+
     /// Does what can be done now.
     pub(crate) fn advance(&mut self) -> Progress {
         let mut turn = self.turn();
@@ -205,10 +214,10 @@ fn fill(place: u64, space: &mut [u8]) {
 
 /// Receives up to `left` bytes of a body and returns how many.
 fn receive_body(stream: &TcpStream, left: u64, checksum: &mut Checksum) -> Result<u64> {
-    let received = stream.read_with(|piece| {
+    let received = receive(stream, &mut |piece| {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
         checksum.add(&piece[..count]);
-        (count, count as u64)
+        count
     })?;
     if received == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(received) }
 }
@@ -216,9 +225,17 @@ fn receive_body(stream: &TcpStream, left: u64, checksum: &mut Checksum) -> Resul
 /// Ends the sending side and takes in what has come; returns how many bytes, 0 at the end and when it is enough.
 fn drain(stream: &TcpStream, left: &mut u64) -> Result<u64> {
     stream.shutdown(Shutdown::Write)?;
-    let count = stream.read_with(|piece| (piece.len(), piece.len() as u64))?.min(*left);
+    let count = receive(stream, &mut <[u8]>::len)?.min(*left);
     *left -= count;
     Ok(if *left == 0 { 0 } else { count })
+}
+
+/// Passes a piece of what is here to `take`, and returns how much that takes of it.
+fn receive(stream: &TcpStream, take: &mut dyn FnMut(&[u8]) -> usize) -> Result<u64> {
+    stream.read_with(|piece| {
+        let count = take(piece);
+        (count, count as u64)
+    })
 }
 
 fn copy(bytes: &[u8], space: &mut [u8]) -> (usize, usize) {

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Progress};
 use crate::figures::FIGURES;
-use libos::io::{ErrorKind, Result, Write};
+use libos::io::{ErrorKind, Result};
 use libos::net::{TcpListener, TcpStream};
 use libos::poll::{Event, Mode, Poll, Readiness, Watch};
 use libos::time::{Duration, Instant};
@@ -113,7 +113,7 @@ impl Server {
     fn accept_all(&mut self, now: Instant) -> Result<()> {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) if self.clients.len() as u64 >= self.limit => self.refuse(&stream),
+                Ok((stream, _)) if self.clients.len() as u64 >= self.limit => self.refuse(stream),
                 Ok((stream, _)) => self.admit(stream, now)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -131,7 +131,7 @@ impl Server {
         Ok(())
     }
 
-    fn refuse(&mut self, mut stream: &TcpStream) {
+    fn refuse(&mut self, stream: TcpStream) {
         if !self.has_warned {
             self.has_warned = true;
             eprintln!(
@@ -139,10 +139,7 @@ impl Server {
                 FIGURES.open_connections()
             );
         }
-        let mut answer = Vec::new();
-        http_protocol::refuse(&mut answer);
-        // If even that fails the client sees the connection close, which says the same.
-        let _ = stream.write_all(&answer);
+        Connection::refuse(stream);
     }
 }
 
