@@ -12,7 +12,7 @@ use rustc_demangle::demangle;
 
 const KIB: u64 = 1024;
 /// Most bytes of the image of each program.
-const IMAGES: [(&str, u64); 2] = [("hello", 120 * KIB), ("http", 320 * KIB)];
+const IMAGES: [(&str, u64); 2] = [("hello", 120 * KIB), ("http", 300 * KIB)];
 /// Most lines of code of the nucleus.
 const NUCLEUS_LINES: usize = 2500;
 /// What the names of functions of threads and of the network stack contain.
