@@ -170,6 +170,17 @@ pub enum Refusal {
     BadFilterRoom(&'static str),
     /// The file is not a finished image.
     NotAnImage,
+    /// A Linux program that needs others at run time; the text is what shows it.
+    NeedsLoader(&'static str),
+    /// Every part of it can be loaded, but nothing of it can be executed.
+    NoCode,
+    /// Stubs or dispatcher lie where no jump of the program reaches, or where addresses end.
+    OutOfReach {
+        /// The address of the instruction that does not reach.
+        from: u64,
+        /// Where it is to lead.
+        to: u64,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -258,6 +269,16 @@ impl fmt::Display for Refusal {
             }
             Self::BadFilterRoom(cause) => {
                 write!(f, "room for the filter of Linux system calls {cause}; check its linker script")
+            }
+            Self::NeedsLoader(what) => write!(
+                f,
+                "is a dynamic program: it has {what}; build it static: `gcc -static`, `musl-gcc -static`, \
+                 RUSTFLAGS=\"-C target-feature=+crt-static\" for cargo, CGO_ENABLED=0 for go, or take the package \
+                 that is static already (busybox-static)"
+            ),
+            Self::NoCode => f.write_str("has no executable segment; pass the linked program"),
+            Self::OutOfReach { from, to } => {
+                write!(f, "{to:#x} is out of reach from {from:#x}; place stubs within 2 GiB of the program")
             }
             Self::NotAnImage => f.write_str("not a metaos image; make one with `cargo metaos build`"),
         }

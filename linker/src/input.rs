@@ -14,7 +14,7 @@ use crate::error::{Refusal, Role};
 
 pub(crate) type Header = FileHeader64<LittleEndian>;
 pub(crate) type ProgramHeader = ProgramHeader64<LittleEndian>;
-type SectionHeader = SectionHeader64<LittleEndian>;
+pub(crate) type SectionHeader = SectionHeader64<LittleEndian>;
 
 /// The byte order of all our files.
 pub(crate) const ENDIAN: LittleEndian = LittleEndian;
@@ -176,8 +176,18 @@ pub(crate) fn check_placement(program: &Program<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads the file header of an executable for x86-64.
+/// Reads the file header of an executable for x86-64 that has its place.
 pub(crate) fn header(bytes: &[u8]) -> Result<&Header, Refusal> {
+    let header = any_header(bytes)?;
+    match header.e_type(ENDIAN) {
+        elf::ET_EXEC => Ok(header),
+        elf::ET_DYN => Err(Refusal::Dynamic("position-independent code (ET_DYN)")),
+        other => Err(Refusal::NotExecutable(other.0)),
+    }
+}
+
+/// Reads the file header of a file for x86-64.
+pub(crate) fn any_header(bytes: &[u8]) -> Result<&Header, Refusal> {
     if !bytes.starts_with(&elf::ELFMAG) {
         return Err(Refusal::NotElf);
     }
@@ -188,11 +198,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<&Header, Refusal> {
     if header.endian().is_err() || header.e_machine(ENDIAN) != elf::EM_X86_64 {
         return Err(Refusal::WrongMachine);
     }
-    match header.e_type(ENDIAN) {
-        elf::ET_EXEC => Ok(header),
-        elf::ET_DYN => Err(Refusal::Dynamic("position-independent code (ET_DYN)")),
-        other => Err(Refusal::NotExecutable(other.0)),
-    }
+    Ok(header)
 }
 
 /// Reads the program headers.
@@ -261,7 +267,10 @@ fn name(table: &SectionTable<'_, Header>, header: &SectionHeader) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn symbols<'a>(table: &SectionTable<'a, Header>, bytes: &'a [u8]) -> Result<Vec<Symbol<'a>>, Refusal> {
+pub(crate) fn symbols<'a>(
+    table: &SectionTable<'a, Header>,
+    bytes: &'a [u8],
+) -> Result<Vec<Symbol<'a>>, Refusal> {
     let entries = table
         .symbols(ENDIAN, bytes, elf::SHT_SYMTAB)
         .map_err(|error| Refusal::damaged("symbol table", error))?;
@@ -330,7 +339,7 @@ fn cut_unwind_tables(segment: &mut Segment<'_>, table: &SectionTable<'_, Header>
 }
 
 /// Names a segment by its place and its first section.
-fn label(table: &SectionTable<'_, Header>, index: usize, header: &ProgramHeader) -> String {
+pub(crate) fn label(table: &SectionTable<'_, Header>, index: usize, header: &ProgramHeader) -> String {
     let start = header.p_vaddr(ENDIAN);
     let range = start..start.saturating_add(header.p_memsz(ENDIAN));
     let first = table
@@ -343,7 +352,11 @@ fn label(table: &SectionTable<'_, Header>, index: usize, header: &ProgramHeader)
     }
 }
 
-fn segment<'a>(header: &ProgramHeader, label: String, bytes: &'a [u8]) -> Result<Segment<'a>, Refusal> {
+pub(crate) fn segment<'a>(
+    header: &ProgramHeader,
+    label: String,
+    bytes: &'a [u8],
+) -> Result<Segment<'a>, Refusal> {
     let access = access(header);
     if access.is_writable_and_executable() {
         return Err(Refusal::WritableAndExecutable(label));

@@ -5,13 +5,13 @@
 //! middle of an instruction. VEX-coded instructions are refused in ring 0 and ring 3 because a call keeps only the
 //! lower half of the vector registers.
 //!
-//! x86 code has no marks between instructions, so decoding starts anew at every symbol, and runs on through what
-//! no symbol names. Bytes that are no instruction are stepped over one by one: padding and tables are no mistake.
+//! Decoding starts anew at every symbol.
 
-use iced_x86::{Code, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic};
+use iced_x86::{EncodingKind, Instruction, Mnemonic};
 
 use crate::error::{Refusal, Site};
 use crate::input::{Program, Segment, Symbol};
+use crate::instructions::Instructions;
 
 /// Refuses VEX-coded instructions in the nucleus.
 pub(crate) fn check_nucleus(nucleus: &Program<'_>) -> Result<(), Refusal> {
@@ -36,13 +36,22 @@ type Verdict = fn(Site) -> Refusal;
 
 fn check(program: &Program<'_>, judge: impl Fn(&Instruction) -> Option<Verdict>) -> Result<(), Refusal> {
     for segment in program.executable_segments() {
-        for instruction in Instructions::new(segment, &program.symbols) {
+        for instruction in Instructions::new(segment.bytes, segment.start, starts(segment, &program.symbols))
+        {
             if let Some(verdict) = judge(&instruction) {
                 return Err(verdict(site(&instruction, segment, &program.symbols)));
             }
         }
     }
     Ok(())
+}
+
+/// Addresses at which an instruction is known to start.
+fn starts<'a>(segment: &'a Segment<'_>, symbols: &'a [Symbol<'_>]) -> impl Iterator<Item = u64> {
+    symbols
+        .iter()
+        .flat_map(|symbol| [symbol.start, symbol.start.saturating_add(symbol.length)])
+        .filter(|address| segment.file_range().contains(address))
 }
 
 fn is_vex(instruction: &Instruction) -> bool {
@@ -84,61 +93,6 @@ fn is_privileged(instruction: &Instruction) -> bool {
         )
 }
 
-/// The instructions of a segment.
-struct Instructions<'a> {
-    decoder: Decoder<'a>,
-    bytes: &'a [u8],
-    base: u64,
-    /// Offsets at which decoding starts anew, the last first.
-    starts: Vec<usize>,
-}
-
-impl<'a> Instructions<'a> {
-    fn new(segment: &Segment<'a>, symbols: &[Symbol<'_>]) -> Self {
-        let mut starts: Vec<usize> = symbols
-            .iter()
-            .flat_map(|symbol| [symbol.start, symbol.start.saturating_add(symbol.length)])
-            .filter(|address| segment.file_range().contains(address))
-            .filter_map(|address| usize::try_from(address - segment.start).ok())
-            .collect();
-        starts.sort_unstable();
-        starts.dedup();
-        starts.reverse();
-        let decoder = Decoder::with_ip(64, segment.bytes, segment.start, DecoderOptions::NONE);
-        Self { decoder, bytes: segment.bytes, base: segment.start, starts }
-    }
-
-    fn seek(&mut self, offset: usize) {
-        // Both set what the decoder reads next; `offset` is at most the length of its bytes.
-        if self.decoder.set_position(offset).is_ok() {
-            self.decoder.set_ip(self.base.wrapping_add(offset as u64));
-        }
-    }
-}
-
-impl Iterator for Instructions<'_> {
-    type Item = Instruction;
-
-    fn next(&mut self) -> Option<Instruction> {
-        // Every round moves on by at least one byte or takes a start away.
-        loop {
-            let position = self.decoder.position();
-            if let Some(start) = self.starts.pop_if(|start| *start <= position) {
-                self.seek(start);
-                continue;
-            }
-            if position >= self.bytes.len() {
-                return None;
-            }
-            let instruction = self.decoder.decode();
-            if instruction.code() != Code::INVALID {
-                return Some(instruction);
-            }
-            self.seek(position + 1);
-        }
-    }
-}
-
 fn site(instruction: &Instruction, segment: &Segment<'_>, symbols: &[Symbol<'_>]) -> Site {
     let address = instruction.ip();
     let mnemonic = format!("{:?}", instruction.mnemonic()).to_lowercase();
@@ -150,7 +104,7 @@ fn site(instruction: &Instruction, segment: &Segment<'_>, symbols: &[Symbol<'_>]
 }
 
 /// Returns the nearest symbol at or below `address` that is either a label or reaches over it.
-fn function_at<'a>(address: u64, symbols: &'a [Symbol<'a>]) -> Option<&'a Symbol<'a>> {
+pub(crate) fn function_at<'a>(address: u64, symbols: &'a [Symbol<'a>]) -> Option<&'a Symbol<'a>> {
     let end = symbols.partition_point(|symbol| symbol.start <= address);
     symbols
         .get(..end)?

@@ -8,4 +8,5 @@ mod committed;
 mod confined;
 mod mutations;
 mod refused;
+mod rewritten;
 mod samples;

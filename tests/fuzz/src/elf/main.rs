@@ -1,4 +1,5 @@
-//! Any bytes as nucleus, as guest and as finished image: the linker answers with an image or a refusal.
+//! Any bytes as nucleus, as guest, as finished image and as Linux program: the linker answers with an image, a plan or a
+//! refusal.
 //!
 //! What it lets pass is held to the invariants of an image once more, by code that does not share the linker's.
 #![no_main]
@@ -6,6 +7,7 @@
 use abi::layout::{LOAD_DIRECT, LOAD_GRUB};
 use abi::{Access, PAGE_SIZE};
 use libfuzzer_sys::fuzz_target;
+use linker::rewrite::{LinuxProgram, Placement, Plan, Verdict};
 use linker::{GuestPolicy, Image, Input, Options, Report, SegmentReport, confine, inspect, link};
 
 const GOOD_NUCLEUS: Input<'_> =
@@ -37,7 +39,33 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(report) = inspect(&input) {
         assert!(!report.to_string().is_empty());
     }
+    if let Ok(program) = LinuxProgram::parse(bytes) {
+        check_plan(&program);
+    }
 });
+
+/// Windows are in order and long enough, and none is entered but at its start.
+fn check_plan(program: &LinuxProgram<'_>) {
+    let plan = Plan::of(program);
+    assert!(!plan.summary().to_string().is_empty());
+    let mut end = 0;
+    for site in plan.sites() {
+        if let Verdict::Patched(window) = &site.verdict {
+            assert!(window.range.start >= end && window.range.end >= window.range.start + 5, "{site:?}");
+            assert!(window.range.contains(&site.address));
+            let starts =
+                window.before.iter().chain(&window.after).map(|moved| moved.original).chain([site.address]);
+            assert!(starts.into_iter().all(|at| at == window.range.start || !plan.is_target(at)), "{site:?}");
+            end = window.range.end;
+        }
+    }
+    let memory =
+        program.segments().map(|segment| segment.start + segment.memory_bytes).max().unwrap_or_default();
+    let placement = Placement { bias: 0, stubs: memory.next_multiple_of(PAGE_SIZE as u64) };
+    if let Ok(patched) = plan.emit(&placement, |number| u64::from(number.unwrap_or_default())) {
+        assert!(patched.sites.iter().all(|site| patched.original(site.back - 1) == Some(site.address)));
+    }
+}
 
 fn check_image(image: &Image, load_address: u64, input_bytes: usize) {
     let bytes = &image.bytes;
