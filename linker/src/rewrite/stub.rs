@@ -13,7 +13,7 @@
 //!
 //! At the dispatcher's entry `rax` holds the number, `rdi rsi rdx r10 r8 r9` the arguments, `rcx` the address of
 //! `back`; `r11` is free and every other register the program's. It goes back by a jump to `rcx` with the result in
-//! `rax`, and may change `rcx` and `r11`.
+//! `rax`, and may change `rcx`, `r11` and the arithmetic flags, which no compiler keeps over a `syscall`.
 
 use super::window::{JUMP, Moved, Window};
 use super::{Entry, Patched, Placement, Plan, StubSite, Verdict};
