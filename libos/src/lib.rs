@@ -11,7 +11,8 @@
 //!
 //! Nothing is linked or started before it is used: a program without sockets carries no network stack.
 //!
-//! `unsafe` stands only in the module `gate`, which switches from one stack to another.
+//! `unsafe` stands only in the modules `gate`, which switches from one stack to another, and [`linux::gate`], which does
+//! so for Linux programs.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod env;
 #[expect(unsafe_code, reason = "switching stacks is nothing that the language knows")]
 mod gate;
 pub mod io;
+pub mod linux;
 mod macros;
 pub mod net;
 pub mod poll;

@@ -168,6 +168,19 @@ pub enum Refusal {
     },
     /// A guest's room for its filter of Linux system calls cannot be used; the text says why.
     BadFilterRoom(&'static str),
+    /// A guest has no room for a Linux program's table, or one that cannot be used.
+    BadProgramRoom,
+    /// A Linux program has more segments than its table holds.
+    TooManyProgramSegments(usize),
+    /// A Linux program has no start.
+    NoEntry(u64),
+    /// A Linux program lies where it cannot.
+    ProgramOutOfRange {
+        /// The segment.
+        segment: String,
+        /// Its first address.
+        start: u64,
+    },
     /// The file is not a finished image.
     NotAnImage,
     /// A Linux program that needs others at run time; the text is what shows it.
@@ -280,6 +293,22 @@ impl fmt::Display for Refusal {
             Self::OutOfReach { from, to } => {
                 write!(f, "{to:#x} is out of reach from {from:#x}; place stubs within 2 GiB of the program")
             }
+            Self::BadProgramRoom => f.write_str("has no room for a Linux program; pass the guest linux-door"),
+            Self::TooManyProgramSegments(count) => write!(
+                f,
+                "has {count} segments of at most {}; link it without a script of its own",
+                abi::linux::MAX_PROGRAM_SEGMENTS
+            ),
+            Self::NoEntry(address) => {
+                write!(f, "starts at {address:#x}, which is not code; pass an executable, not a library")
+            }
+            Self::ProgramOutOfRange { segment, start } => write!(
+                f,
+                "{segment} at {start:#x} is not within {:#x}..{:#x}; link it with -Wl,--image-base=0x400000, or \
+                 position-independent (-static-pie)",
+                abi::layout::LINUX_PROGRAM.0,
+                abi::layout::GUEST_IMAGE.0
+            ),
             Self::NotAnImage => f.write_str("not a metaos image; make one with `cargo metaos build`"),
         }
     }

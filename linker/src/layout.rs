@@ -67,6 +67,18 @@ impl Layout {
         Ok(())
     }
 
+    /// Places a Linux program, whose addresses are moved by `bias`, where the guest's own segments go.
+    pub(crate) fn append_program(&mut self, segments: &[Segment<'_>], bias: u64) -> Result<(), Refusal> {
+        const GUEST: u32 = 0;
+
+        for segment in segments {
+            let mut placed = Placed::new(segment, GUEST, self.length());
+            placed.virtual_start += bias;
+            self.push(placed)?;
+        }
+        Ok(())
+    }
+
     /// Returns the bytes of memory that the image fills.
     pub(crate) fn length(&self) -> u64 {
         self.segments.last().map_or(0, |last| last.load_offset + last.length)

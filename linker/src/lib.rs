@@ -19,6 +19,7 @@ mod filter;
 mod input;
 mod instructions;
 mod layout;
+mod linux;
 mod multiboot;
 mod note;
 mod report;
@@ -83,6 +84,38 @@ pub struct Image {
 ///
 /// The first thing that is wrong with either file; see [`Refusal`].
 pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result<Image, LinkError> {
+    join(nucleus, guest, None, options)
+}
+
+/// Merges `nucleus`, `door` and `program` into an image: `door` is a guest that serves the system calls of a Linux
+/// program, which need not know of it.
+///
+/// The program must be statically linked; nothing else is asked of it. What its code does is not looked at.
+///
+/// # Errors
+///
+/// The first thing that is wrong with one of the files; see [`Refusal`].
+pub fn link_linux(
+    nucleus: &Input<'_>,
+    door: &Input<'_>,
+    program: &Input<'_>,
+    options: &Options,
+) -> Result<Image, LinkError> {
+    join(nucleus, door, Some(program), options)
+}
+
+/// Tells whether a file could be a program for [`link_linux`]: an executable for x86-64 that is none of ours.
+#[must_use]
+pub fn is_linux_program(bytes: &[u8]) -> bool {
+    linux::is_program(bytes)
+}
+
+fn join(
+    nucleus: &Input<'_>,
+    guest: &Input<'_>,
+    program: Option<&Input<'_>>,
+    options: &Options,
+) -> Result<Image, LinkError> {
     let of_nucleus = |refusal| LinkError::new(nucleus.name, refusal);
     let of_guest = |refusal| LinkError::new(guest.name, refusal);
 
@@ -99,14 +132,27 @@ pub fn link(nucleus: &Input<'_>, guest: &Input<'_>, options: &Options) -> Result
     }
 
     let mut layout = Layout::of_nucleus(&nucleus_program, options.load_address).map_err(of_nucleus)?;
+    // By address, as some Linux kernels want it.
+    let linux = match program {
+        Some(program) => {
+            let of_program = |refusal| LinkError::new(program.name, refusal);
+            let linux = linux::parse(program.bytes).map_err(of_program)?;
+            layout.append_program(&linux.segments, linux.bias).map_err(of_program)?;
+            Some(linux)
+        }
+        None => None,
+    };
     layout.append_guest(&guest_program).map_err(of_guest)?;
+    if let Some(linux) = &linux {
+        linux::fill(&mut layout, &guest_program, linux).map_err(of_guest)?;
+    }
     let confinement = confine_in(&mut layout, &guest_program, &guest_note).map_err(of_guest)?;
     table::fill(&mut layout, &nucleus_note, &guest_note).map_err(of_nucleus)?;
     multiboot::fill(&mut layout, &nucleus_note).map_err(of_nucleus)?;
 
     let contents = report::Contents {
         nucleus: report::file_name(nucleus.name),
-        guest: report::file_name(guest.name),
+        guest: report::file_name(program.unwrap_or(guest).name),
         entry: guest_note.entry,
         gate: guest_note.gate,
         confinement,

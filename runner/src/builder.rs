@@ -5,6 +5,7 @@
 //! into a nucleus that it must not contain. Files are put in place whole, for several runs may build at once.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,6 +20,8 @@ use crate::workspace::{Program, Workspace, WorkspaceError};
 pub const PROFILE: &str = "guest";
 /// The nucleus, package and binary.
 const NUCLEUS: &str = "metaos-nucleus";
+/// The guest that serves Linux programs, package and binary.
+const LINUX_DOOR: &str = "linux-door";
 
 /// The profile `guest` for a workspace that does not define it; the same settings as in the meta-OS's own.
 const FOREIGN_PROFILE: [&str; 12] = [
@@ -138,6 +141,47 @@ pub fn build_app(request: &BuildRequest) -> Result<BuiltImage, BuildError> {
     let nucleus = build_nucleus(&home)?;
     let guest = build_binary(&request.workspace, &request.program, &request.profile)?;
     link_image(&nucleus, &guest, request)
+}
+
+/// Tells whether a file is a Linux program that [`build_linux`] takes, or would if it were static.
+#[must_use]
+pub fn is_linux_program(path: &Path) -> bool {
+    path.is_file() && fs::read(path).is_ok_and(|bytes| linker::is_linux_program(&bytes))
+}
+
+/// Makes an image of a static Linux program, which stays as it is: nothing is compiled for it but what serves it.
+///
+/// # Errors
+///
+/// Cargo fails, the linker refuses, or a file cannot be read or written.
+pub fn build_linux(program: &Path, output: Option<PathBuf>) -> Result<BuiltImage, BuildError> {
+    let program_bytes = read(program)?;
+    let home = Workspace::home()?;
+    let nucleus = build_nucleus(&home)?;
+    let door = Program { package: LINUX_DOOR.to_owned(), binary: LINUX_DOOR.to_owned() };
+    let door = build_binary(&home, &door, PROFILE)?;
+    let (nucleus_bytes, door_bytes) = (read(&nucleus)?, read(&door)?);
+    let names = [&nucleus, &door, &program.to_owned()].map(|path| path.to_string_lossy().into_owned());
+    let [nucleus_input, door_input, program_input] =
+        [(&names[0], &nucleus_bytes), (&names[1], &door_bytes), (&names[2], &program_bytes)]
+            .map(|(name, bytes)| Input { name, bytes });
+    let options = Options { load_address: abi::layout::LOAD_DIRECT, guest_policy: GuestPolicy::Checked };
+    let image = linker::link_linux(&nucleus_input, &door_input, &program_input, &options)?;
+    let path = output.unwrap_or_else(|| linux_image_path(&home, program));
+    put(&path, &image.bytes, Mode::Executable)?;
+    put(&Symbols::path_beside(&path, Owner::Nucleus), &nucleus_bytes, Mode::Data)?;
+    put(&Symbols::path_beside(&path, Owner::Guest), &door_bytes, Mode::Data)?;
+    put(&Symbols::path_beside(&path, Owner::Program), &program_bytes, Mode::Data)?;
+    Ok(BuiltImage { symbols: Symbols::beside(&path), image: path, report: image.report })
+}
+
+/// Returns where the image of a program goes: programs of the same name in several folders do not meet.
+fn linux_image_path(home: &Workspace, program: &Path) -> PathBuf {
+    let whole = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let mut hasher = DefaultHasher::new();
+    whole.hash(&mut hasher);
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    home.image_directory().join(format!("linux/{:016x}/{name}.img", hasher.finish()))
 }
 
 /// Builds the nucleus, always as users get it, and returns its ELF file.

@@ -55,7 +55,7 @@ impl Program {
     }
 
     fn explain(&self, crash: CrashRecord) -> CrashReport {
-        CrashReport::new(crash, &Symbols { guest: Some(self.path.clone()), nucleus: None })
+        CrashReport::new(crash, &Symbols { guest: Some(self.path.clone()), nucleus: None, program: None })
     }
 }
 

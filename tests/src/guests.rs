@@ -83,7 +83,8 @@ pub fn run_with(
     let mut config = MachineConfig::new(Image::Kernel(image.path().to_owned()));
     config.memory_mib = MEMORY_MIB;
     config.command_line = CommandLine::new().argument(name);
-    config.symbols = Symbols { nucleus: Some(built.nucleus.clone()), guest: Some(guest.clone()) };
+    config.symbols =
+        Symbols { nucleus: Some(built.nucleus.clone()), guest: Some(guest.clone()), program: None };
     change(&mut config);
     let machine = Machine::start(&config)?;
     act(&machine);

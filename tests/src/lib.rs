@@ -8,6 +8,7 @@ pub mod frame;
 pub mod garbage;
 pub mod guests;
 pub mod impairment;
+pub mod linux;
 pub mod names;
 pub mod namespace;
 pub mod pattern;

@@ -132,7 +132,7 @@ pub fn command(directory: &Path) -> PathBuf {
 }
 
 /// Makes `product` unless another process of this test run has.
-fn once_a_run(product: &Path, make: impl FnOnce()) {
+pub(crate) fn once_a_run(product: &Path, make: impl FnOnce()) {
     let run = std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| format!("process {}", std::process::id()));
     let folder = product.parent().expect("a product lies in a folder");
     fs::create_dir_all(folder).expect("the directory for tests can be written to");

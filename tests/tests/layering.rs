@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("metaos-abi", &[]),
     ("metaos-nucleus", &["metaos-abi"]),
     ("metaos-services", &["metaos-abi"]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("cat", &APP),
     ("hello", &APP),
     ("http", &APP),
+    ("linux-door", &APP),
     ("echo", &APP),
     ("netbench", &APP),
 ];
@@ -33,7 +34,7 @@ const GUEST: [&str; 4] = ["metaos-abi", "metaos-entry", "metaos-libos", "metaos-
 const PRIVILEGED: [&str; 1] = ["x86_64"];
 
 /// Crates that end up in a guest or the nucleus, so that nothing they need may have its `std` feature on.
-const GUEST_SIDE: [&str; 12] = [
+const GUEST_SIDE: [&str; 13] = [
     "metaos-abi",
     "metaos-nucleus",
     "metaos-hosted",
@@ -44,6 +45,7 @@ const GUEST_SIDE: [&str; 12] = [
     "cat",
     "hello",
     "http",
+    "linux-door",
     "echo",
     "netbench",
 ];

@@ -28,6 +28,7 @@ const ASSEMBLY: &[&str] = &[
     "metaos/entry/src/",
     "metaos/hosted/src/switch.rs",
     "libos/src/gate.rs",
+    "libos/src/linux/gate.rs",
 ];
 
 /// Files and folders that may hold unsafe code.
@@ -43,6 +44,7 @@ const UNSAFE: &[&str] = &[
     "metaos/services/src/memory/state.rs",
     "metaos/services/src/upcall/block.rs",
     "libos/src/gate.rs",
+    "libos/src/linux/gate.rs",
 ];
 
 /// Folders within [`UNSAFE`] that may not.

@@ -158,6 +158,13 @@ fn read_up_to(most: usize, end: Option<u8>) -> Vec<u8> {
     }
 }
 
+/// Tells whether reading would not wait.
+pub(crate) fn is_input_ready() -> bool {
+    let mut typed = TYPED.lock();
+    typed.refill();
+    typed.has_ended || !typed.bytes.is_empty()
+}
+
 impl Typed {
     fn refill(&mut self) {
         let mut piece = [0; PIECE];

@@ -6,6 +6,7 @@ mod builder;
 mod code;
 mod committed;
 mod confined;
+mod linux;
 mod mutations;
 mod refused;
 mod rewritten;

@@ -9,7 +9,7 @@ use crate::samples;
 const ROUNDS: usize = 20_000;
 
 /// A small generator of numbers (xorshift64, Marsaglia 2003): the same ones every time.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -25,7 +25,7 @@ impl Numbers {
 }
 
 /// Changes a few places of `bytes`, most often to a value that files have a use for.
-fn mutate(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
     const VALUES: [u64; 8] = [0, 1, 7, 0xffff, 0xffff_ffff, u64::MAX, samples::ENTRY, 0xffff_ffff_8000_1000];
 
     for _ in 0..=numbers.below(4) {

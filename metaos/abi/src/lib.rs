@@ -20,6 +20,7 @@ pub mod hosted;
 pub mod image;
 pub mod info;
 pub mod layout;
+pub mod linux;
 pub mod machine;
 pub mod note;
 pub mod upcall;

@@ -124,6 +124,15 @@ pub trait Machine: Sync {
         false
     }
 
+    /// Sets FS base, where the CPU does not let ring 3 do it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAddress`]; [`Error::Unsupported`] where the machine has no such call.
+    fn set_thread_pointer(&self, _address: VirtAddr) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
     /// Ends the machine with a report that carries `text`.
     fn crash(&self, kind: CrashKind, text: &str) -> !;
 

@@ -10,6 +10,9 @@ pub const TYPE_NUCLEUS: u32 = 1;
 pub const TYPE_GUEST: u32 = 2;
 /// Note type of a guest's room for its filter; the descriptor is a [`crate::hosted::Filter`], which the linker fills in.
 pub const TYPE_FILTER: u32 = 3;
+/// Note type of a guest's room for a Linux program's table; the descriptor is a [`crate::linux::ProgramTable`], which
+/// the linker fills in.
+pub const TYPE_PROGRAM: u32 = 4;
 
 /// Name of the Xen notes (PVH boot).
 pub const XEN_NAME: &[u8; 4] = b"Xen\0";

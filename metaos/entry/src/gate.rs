@@ -153,6 +153,10 @@ impl Machine for Gate {
         let _: Result<u64, Error> = call(Call::ConsoleWrite, [start, length, 0]);
     }
 
+    fn set_thread_pointer(&self, address: VirtAddr) -> Result<(), Error> {
+        done(call(Call::SetThreadPointer, [address.0, 0, 0]))
+    }
+
     fn crash(&self, kind: CrashKind, text: &str) -> ! {
         let (start, length) = parts(text.as_bytes());
         leave(Call::Crash, [u64::from(kind as u32), start, length])

@@ -2,7 +2,7 @@
 //! more than the guest may have.
 
 use crate::linux::{self, Errno, map};
-use abi::layout::{GUEST_IMAGE_END, HEAP, INFO_PAGE, USER_END};
+use abi::layout::{GUEST_IMAGE, GUEST_IMAGE_END, HEAP, INFO_PAGE, LINUX_PROGRAM, USER_END};
 use abi::{Access, Error, PAGE_SIZE, VirtAddr};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -31,7 +31,7 @@ pub(crate) fn map(start: VirtAddr, length: usize, access: Access) -> Result<(), 
 
 /// Changes the rights on memory.
 pub(crate) fn protect(start: VirtAddr, length: usize, access: Access) -> Result<(), Error> {
-    let bytes = check(start, length)?;
+    let bytes = check(start, length).or_else(|_| check_program(start, length))?;
     // One that is not mapped and one for which the host has no structures left look alike.
     linux::protect(start.0, bytes, protection(access)?).map_err(|error| match error {
         Errno::NO_MEMORY => Error::NotMapped,
@@ -60,6 +60,17 @@ fn check(start: VirtAddr, length: usize) -> Result<u64, Error> {
     } else {
         Err(Error::BadAddress)
     }
+}
+
+/// Returns the length, if the range is one of whole pages where a Linux program may lie, which takes the right to write
+/// from its own constants.
+fn check_program(start: VirtAddr, length: usize) -> Result<u64, Error> {
+    let end = start.0.checked_add(length as u64).filter(|end| *end != start.0).ok_or(Error::BadLength)?;
+    if !start.0.is_multiple_of(PAGE) || !end.is_multiple_of(PAGE) {
+        return Err(Error::Misaligned);
+    }
+    let lies_there = LINUX_PROGRAM.0 <= start.0 && end <= GUEST_IMAGE.0;
+    if lies_there { Ok(length as u64) } else { Err(Error::BadAddress) }
 }
 
 /// Returns the kernel's bits for `access`.

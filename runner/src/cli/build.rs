@@ -1,12 +1,12 @@
 //! `cargo metaos build`: makes an image, or a disc, and tells what it is made of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Outcome;
 use super::settings::Settings;
-use crate::builder::{BuildRequest, build_app};
+use crate::builder::{BuildRequest, build_app, build_linux, is_linux_program};
 use crate::install::{self, Need, Permission};
 use crate::iso;
 use crate::workspace::find_program;
@@ -14,7 +14,7 @@ use crate::workspace::find_program;
 /// Options of `build`.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// Program of the workspace
+    /// Program of the workspace, or path of a static Linux program
     #[arg(value_name = "APP")]
     app: String,
     /// File to write; the symbols for crash reports go beside it
@@ -42,6 +42,12 @@ impl Build {
     }
 
     fn build_image(self) -> Outcome {
+        let path = Path::new(&self.app);
+        if is_linux_program(path) {
+            let built = build_linux(path, self.output)?;
+            println!("{}\n{}", built.image.display(), built.report);
+            return Ok(0);
+        }
         let found = find_program(&self.app)?;
         let request =
             BuildRequest { output: self.output, ..BuildRequest::new(found.workspace, found.program) };

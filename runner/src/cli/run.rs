@@ -12,7 +12,7 @@ use clap::builder::ArgPredicate;
 use super::choices::{AcceleratorWord, FirmwareWord, MachineWord, TransportWord};
 use super::settings::Settings;
 use super::{Outcome, STATUS_INTERRUPTED};
-use crate::builder::{BuildRequest, build_app};
+use crate::builder::{BuildRequest, build_app, build_linux, is_linux_program};
 use crate::crash::Symbols;
 use crate::hosted;
 use crate::install::{self, Need, Permission};
@@ -26,7 +26,7 @@ use crate::workspace::find_program;
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Program of the workspace, or path of an image or disc
+    /// Program of the workspace, or path of an image, a disc or a static Linux program
     #[arg(value_name = "APP")]
     app: String,
     /// Publishes a port of the guest on this host
@@ -107,7 +107,10 @@ impl Run {
     fn prepare(&self) -> Result<Ready, Box<dyn std::error::Error>> {
         let path = Path::new(&self.app);
         if path.is_file() {
-            return Ok(existing(path)?);
+            return match is_linux_program(path) {
+                true => self.around_linux_program(path),
+                false => Ok(existing(path)?),
+            };
         }
         let found = find_program(&self.app)?;
         let name = found.program.binary.clone();
@@ -116,6 +119,14 @@ impl Run {
             eprintln!("metaos: built {}\n{}", built.image.display(), built.report);
         }
         Ok(Ready { image: Image::Kernel(built.image), name, symbols: built.symbols })
+    }
+
+    fn around_linux_program(&self, path: &Path) -> Result<Ready, Box<dyn std::error::Error>> {
+        let built = build_linux(path, None)?;
+        if self.verbose {
+            eprintln!("metaos: built {}\n{}", built.image.display(), built.report);
+        }
+        Ok(Ready { image: Image::Kernel(built.image), name: self.app.clone(), symbols: built.symbols })
     }
 
     /// Returns what was asked for that not every place has.
@@ -290,7 +301,8 @@ mod tests {
 
     #[test]
     fn the_debugger_is_given_both_programs() {
-        let symbols = Symbols { nucleus: Some("/t/nucleus".into()), guest: Some("/t/it's".into()) };
+        let symbols =
+            Symbols { nucleus: Some("/t/nucleus".into()), guest: Some("/t/it's".into()), program: None };
         assert_eq!(
             debugger_line(1234, &symbols),
             r"gdb -ex 'add-symbol-file /t/nucleus' -ex 'target remote 127.0.0.1:1234' '/t/it'\''s'"

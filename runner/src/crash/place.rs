@@ -67,6 +67,7 @@ impl Place {
             (Owner::Nucleus, _) => NUCLEUS.to_owned(),
             (Owner::Guest, Some(symbol)) => linker::room_of_symbol(&symbol.mangled).to_string(),
             (Owner::Guest, None) => "the guest image".to_owned(),
+            (Owner::Program, _) => "the program".to_owned(),
         };
         let access = program.access(address).unwrap_or(Access::empty());
         Self::Image { access, room, symbol: symbol.map(describe_symbol) }

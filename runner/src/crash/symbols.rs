@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use abi::Access;
+use abi::linux::POSITION_INDEPENDENT;
 use addr2line::Loader;
-use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
+use object::{Object, ObjectKind, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
 
 /// Paths of the unstripped ELF files of one image.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -18,15 +19,21 @@ pub struct Symbols {
     pub nucleus: Option<PathBuf>,
     /// The guest.
     pub guest: Option<PathBuf>,
+    /// The Linux program that the guest serves.
+    pub program: Option<PathBuf>,
 }
 
 impl Symbols {
-    /// Returns where the symbols of `image` lie when they were written beside it: `F.nucleus.debug` and
-    /// `F.guest.debug`. Files that are not there are left out.
+    /// Returns where the symbols of `image` lie when they were written beside it: `F.nucleus.debug`,
+    /// `F.guest.debug` and, of a Linux program, `F.program.debug`. Files that are not there are left out.
     #[must_use]
     pub fn beside(image: &Path) -> Self {
         let existing = |owner| Some(Self::path_beside(image, owner)).filter(|path| path.exists());
-        Self { nucleus: existing(Owner::Nucleus), guest: existing(Owner::Guest) }
+        Self {
+            nucleus: existing(Owner::Nucleus),
+            guest: existing(Owner::Guest),
+            program: existing(Owner::Program),
+        }
     }
 
     /// Returns the path of the symbols of `owner` beside `image`.
@@ -36,6 +43,7 @@ impl Symbols {
         path.push(match owner {
             Owner::Nucleus => ".nucleus.debug",
             Owner::Guest => ".guest.debug",
+            Owner::Program => ".program.debug",
         });
         path.into()
     }
@@ -48,6 +56,8 @@ pub enum Owner {
     Nucleus,
     /// Ring 3.
     Guest,
+    /// A Linux program in ring 3.
+    Program,
 }
 
 /// A name for an address.
@@ -77,6 +87,8 @@ pub(crate) struct Program {
     segments: Vec<Segment>,
     symbols: Vec<Symbol>,
     loader: Option<Loader>,
+    /// What the linker has added to the addresses in the file.
+    bias: u64,
 }
 
 impl fmt::Debug for Program {
@@ -105,7 +117,11 @@ pub(crate) struct Programs(Vec<Program>);
 
 impl Programs {
     pub(crate) fn load(symbols: &Symbols) -> Self {
-        let files = [(Owner::Guest, &symbols.guest), (Owner::Nucleus, &symbols.nucleus)];
+        let files = [
+            (Owner::Guest, &symbols.guest),
+            (Owner::Nucleus, &symbols.nucleus),
+            (Owner::Program, &symbols.program),
+        ];
         let load = |(owner, path): (Owner, &Option<PathBuf>)| Program::load(owner, path.as_deref()?);
         Self(files.into_iter().filter_map(load).collect())
     }
@@ -120,17 +136,22 @@ impl Program {
     fn load(owner: Owner, path: &Path) -> Option<Self> {
         let bytes = fs::read(path).ok()?;
         let file = object::File::parse(&*bytes).ok()?;
+        let bias = if file.kind() == ObjectKind::Dynamic { POSITION_INDEPENDENT } else { 0 };
         let section = |name| file.section_by_name(name);
         let eh_frame = section(".eh_frame").and_then(|section| {
-            Some(Section { start: section.address(), bytes: section.data().ok()?.to_vec() })
+            Some(Section {
+                start: section.address().wrapping_add(bias),
+                bytes: section.data().ok()?.to_vec(),
+            })
         });
         Some(Self {
             owner,
             eh_frame: eh_frame.unwrap_or_default(),
-            text_start: section(".text").map_or(0, |section| section.address()),
-            segments: file.segments().map(|segment| read_segment(&segment)).collect(),
-            symbols: read_symbols(&file),
+            text_start: section(".text").map_or(0, |section| section.address().wrapping_add(bias)),
+            segments: file.segments().map(|segment| read_segment(&segment, bias)).collect(),
+            symbols: read_symbols(&file, bias),
             loader: Loader::new(path).ok(),
+            bias,
         })
     }
 
@@ -167,7 +188,7 @@ impl Program {
     }
 
     fn debug_frames(&self, address: u64) -> Option<Vec<SourceFrame>> {
-        let mut found = self.loader.as_ref()?.find_frames(address).ok()?;
+        let mut found = self.loader.as_ref()?.find_frames(address.wrapping_sub(self.bias)).ok()?;
         let mut frames = Vec::new();
         while let Ok(Some(frame)) = found.next() {
             let function = frame.function.as_ref().and_then(|name| Some(name.demangle().ok()?.into_owned()));
@@ -184,7 +205,7 @@ impl Program {
     }
 }
 
-fn read_segment(segment: &object::Segment<'_, '_>) -> Segment {
+fn read_segment(segment: &object::Segment<'_, '_>, bias: u64) -> Segment {
     let flags = match segment.flags() {
         SegmentFlags::Elf { p_flags, .. } => p_flags.0,
         _ => 0,
@@ -203,24 +224,24 @@ fn read_segment(segment: &object::Segment<'_, '_>) -> Segment {
     let size = abi::address::page_align_up(end).unwrap_or(end).saturating_sub(start);
     let lead = usize::try_from(segment.address() - start).unwrap_or(0);
     let bytes = [vec![0; lead], bytes].concat();
-    Segment { start, size, access, bytes }
+    Segment { start: start.wrapping_add(bias), size, access, bytes }
 }
 
-fn read_symbols(file: &object::File<'_>) -> Vec<Symbol> {
-    let mut symbols: Vec<Symbol> = file.symbols().filter_map(|symbol| read_symbol(&symbol)).collect();
+fn read_symbols(file: &object::File<'_>, bias: u64) -> Vec<Symbol> {
+    let mut symbols: Vec<Symbol> = file.symbols().filter_map(|symbol| read_symbol(&symbol, bias)).collect();
     // Of several names at one place the sized one comes last, which is where the search ends.
     symbols.sort_by_key(|symbol| (symbol.start, symbol.size));
     symbols
 }
 
-fn read_symbol(symbol: &object::Symbol<'_, '_>) -> Option<Symbol> {
+fn read_symbol(symbol: &object::Symbol<'_, '_>, bias: u64) -> Option<Symbol> {
     let is_named = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown);
     let mangled = symbol.name().ok().filter(|name| is_named && symbol.is_definition() && !name.is_empty())?;
     Some(Symbol {
         mangled: mangled.to_owned(),
         name: format!("{:#}", rustc_demangle::demangle(mangled)),
         is_function: symbol.kind() != SymbolKind::Data,
-        start: symbol.address(),
+        start: symbol.address().wrapping_add(bias),
         size: symbol.size(),
     })
 }
@@ -263,7 +284,8 @@ mod tests {
 
     #[test]
     fn files_that_are_no_programs_cost_only_names() {
-        let symbols = Symbols { nucleus: Some("/nowhere".into()), guest: Some("/etc/passwd".into()) };
+        let symbols =
+            Symbols { nucleus: Some("/nowhere".into()), guest: Some("/etc/passwd".into()), program: None };
         assert!(Programs::load(&symbols).at(0x6000_0000_0000).is_none());
     }
 }

@@ -1,11 +1,10 @@
 //! Builds the final address space while the early tables still map all low memory.
 
-use super::entry::{Entry, FIXED, NO_EXECUTE, USER, WRITABLE, rights};
-use super::tables::Tables;
-use super::{Memory, UserRange, check_access, frames::Frames};
+use super::entry::{Entry, FIXED, NO_EXECUTE, PROTECTABLE, USER, WRITABLE, rights};
+use super::{Memory, UserRange, check_access, frames::Frames, tables::Tables};
 use crate::boot::{Handoff, Image};
 use crate::{layout, privileged, report};
-use abi::{Error, PAGE_SIZE, image::OWNER_NUCLEUS};
+use abi::{Error, PAGE_SIZE, image::OWNER_NUCLEUS, layout::GUEST_IMAGE};
 use core::{ops::Range, ptr, slice};
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -72,7 +71,9 @@ impl Memory {
                 continue;
             }
             let range = report::expect(UserRange::new(segment.virtual_start, segment.length));
-            report::expect(self.map_frames(range, Entry::user(physical, access, FIXED)));
+            // A Linux program takes the right to write from its own constants once it has relocated them.
+            let kind = if segment.virtual_start < GUEST_IMAGE.0 { PROTECTABLE } else { FIXED };
+            report::expect(self.map_frames(range, Entry::user(physical, access, kind)));
         }
     }
 }
