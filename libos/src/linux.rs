@@ -11,8 +11,8 @@
 //!    └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Addresses that a program hands in are checked against the table of its memory ([`memory`]), which nothing changes
-//! between check and use; a bad one is `EFAULT`. A call that is not known is `ENOSYS`, and noted in the [`ledger`].
+//! Addresses that a program hands in are checked against the table of its memory (`memory`), which nothing changes
+//! between check and use; a bad one is `EFAULT`. A call that is not known is `ENOSYS`, and noted in the `ledger`.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "addresses are as wide as usize, and narrow arguments stand in the low bits of their registers"

@@ -51,7 +51,7 @@ pub(super) fn read_table(note: &'static ProgramNote) -> ProgramTable {
     unsafe { ptr::read_volatile(&raw const (*ptr::from_ref(note)).table) }
 }
 
-/// Handles the upcall of a program's `syscall`: lets it go on at [`entry`] with the registers as SYSCALL leaves them.
+/// Handles the upcall of a program's `syscall`: lets it go on at [`metaos_linux_entry`] with the registers as SYSCALL leaves them.
 pub(super) fn resume_at_entry(block: &'static CpuBlock) {
     let program = block.load_registers();
     if program.rip >= layout::GUEST_IMAGE.0 {
@@ -59,7 +59,7 @@ pub(super) fn resume_at_entry(block: &'static CpuBlock) {
         machine::current().crash(abi::control::CrashKind::ForeignSyscall, "");
     }
     let resumed = Registers {
-        rip: (entry as *const ()).expose_provenance() as u64,
+        rip: (metaos_linux_entry as *const ()).expose_provenance() as u64,
         rcx: program.rip,
         r11: program.rflags & PROGRAM_FLAGS | PLAIN_FLAGS,
         rflags: PLAIN_FLAGS,
@@ -141,7 +141,7 @@ unsafe extern "C" fn enter_program(address: u64, stack_pointer: u64, control: u3
     )
 }
 
-/// Serves a call of a program. In: registers as SYSCALL leaves them (SDM 2B): `rax` the number, `rcx` where the program
+/// Serves a call of a program; the linker finds it by its name. In: registers as SYSCALL leaves them (SDM 2B): `rax` the number, `rcx` where the program
 /// goes on, `r11` its flags, all others the program's own. Out: the same but `rax`.
 ///
 /// ```text
@@ -152,7 +152,8 @@ unsafe extern "C" fn enter_program(address: u64, stack_pointer: u64, control: u3
 ///
 /// For programs alone.
 #[unsafe(naked)]
-unsafe extern "C" fn entry() -> ! {
+#[unsafe(no_mangle)]
+unsafe extern "C" fn metaos_linux_entry() -> ! {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_undefined rip",
