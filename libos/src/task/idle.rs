@@ -51,7 +51,10 @@ pub(crate) fn install_poller(poller: &'static dyn Poller) {
 
 /// Has `thread` woken when the count of `event` is not `seen` any more.
 pub(crate) fn wake_at_event(event: usize, seen: u64, thread: ThreadId) {
-    LISTENERS.lock().push(Listener { event, seen, thread });
+    let mut listeners = LISTENERS.lock();
+    // Who was woken by its time and waits again still stands there.
+    listeners.retain(|listener| listener.event != event || listener.thread != thread);
+    listeners.push(Listener { event, seen, thread });
 }
 
 /// Does the idle work once, without waiting.
