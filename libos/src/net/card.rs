@@ -31,6 +31,8 @@ impl Card {
 
     /// Asks for an event when there is work, and tells whether there is some already.
     pub(crate) fn begin_wait(&mut self) -> Work {
+        // The last round of a poll that ended for want of patience has not shown what it answered and gave back.
+        self.net.flush();
         if self.net.enable_interrupts() { Work::Waiting } else { Work::None }
     }
 
