@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -168,6 +169,38 @@ fn behind_the_forwarder_a_guest_is_told_at_once_that_it_reaches_nobody() {
     let config = program::hosted(directory(), "netbench", &["client", "tcp-rr", "192.0.2.1"]);
     let Outcome { status, console, .. } = run(&MachineConfig { network: Network::User(user), ..config });
     assert!(status == 1 && console.contains("NetworkUnreachable"), "{console}");
+}
+
+/// More frames at once than the guest has buffers, and nothing after them that would wake it.
+#[test]
+fn a_burst_on_a_stream_is_answered_to_its_last_frame() {
+    const FRAMES: usize = 2000;
+    const REQUEST: [u8; 46] =
+        *b"\0\0\0\x2a\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\x06\0\x01\x08\0\x06\x04\0\x01\
+        \x02\0\0\0\0\x01\x0a\x09\0\x01\0\0\0\0\0\0\x0a\x09\0\x02";
+    let place = tempfile::tempdir().expect("the host has a directory for temporary files");
+    let path = place.path().join("stream");
+    let listener = UnixListener::bind(&path).expect("the path is free");
+    let mut config = program::hosted(directory(), "http", &[]);
+    config.network = Network::Stream(path);
+    config.command_line = config.command_line.option("net.ip", "10.9.0.2/24").option("net.ip6", "off");
+    // So few buffers that one batch empties the device.
+    config.memory_mib = 8;
+    config.command_line = config.command_line.word("metaos.mtu=9000");
+    let machine = Machine::start(&config).unwrap_or_else(|error| panic!("{error}"));
+    let (mut stream, _) = listener.accept().expect("the runner has connected");
+    assert!(machine.wait_for_console("serving", LIMIT), "{}", machine.console());
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket has a time limit");
+    stream.write_all(&REQUEST.repeat(FRAMES)).expect("the guest takes it");
+    let mut answers = 0;
+    let mut length = [0; 4];
+    while answers < FRAMES && stream.read_exact(&mut length).is_ok() {
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut frame).expect("a frame is whole");
+        answers += usize::from(frame[12..14] == [8, 6] && frame[21] == 2);
+    }
+    assert_eq!(answers, FRAMES);
+    stop_well(machine);
 }
 
 #[test]

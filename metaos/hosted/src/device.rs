@@ -60,8 +60,6 @@ struct Card {
     features: u64,
     queues: [Queue; QUEUES],
     staging: Staging,
-    /// There may be more to read.
-    is_readable: bool,
     /// The host took no more; what is in the ring waits until it does.
     is_blocked: bool,
     /// The other end is gone.
@@ -118,7 +116,8 @@ pub(crate) fn request(request: DeviceRequest, now_ns: u64) -> u64 {
             }
         }
         DeviceRequest::Notify(queue) if usize::from(queue) == TRANSMIT => card.transmit(),
-        DeviceRequest::Notify(_) => card.take_up(),
+        // At once: what a stream brought too much of is here already, and the host says nothing of it any more.
+        DeviceRequest::Notify(_) => card.receive(),
         DeviceRequest::Attend => {
             clock::tick();
             card.attend(now_ns);
@@ -175,7 +174,6 @@ impl Card {
         features: 0,
         queues: [Queue::NONE; QUEUES],
         staging: Staging::NONE,
-        is_readable: false,
         is_blocked: false,
         is_dead: false,
         next_look_ns: 0,
@@ -206,7 +204,6 @@ impl Card {
         self.features = 0;
         self.queues = [Queue::NONE; QUEUES];
         self.is_blocked = false;
-        self.is_readable = false;
     }
 
     fn configuration(&self, offset: usize) -> u8 {
@@ -224,15 +221,9 @@ impl Card {
         self.features & feature != 0
     }
 
-    /// Goes on receiving: the guest lacked buffers and has given some.
-    fn take_up(&mut self) {
-        self.queues[RECEIVE].ask_for_no_notification();
-        self.is_readable = true;
-    }
-
     fn attend(&mut self, now_ns: u64) {
-        if self.is_readable || now_ns >= self.next_look_ns {
-            self.next_look_ns = now_ns + LOOK_INTERVAL_NS;
+        if now_ns >= self.next_look_ns {
+            self.next_look_ns = now_ns.saturating_add(LOOK_INTERVAL_NS);
             self.receive();
         }
     }
@@ -269,7 +260,6 @@ impl Card {
             Network::Lockstep => Progress::Done,
             Network::None | Network::Tap | Network::Packets => single::receive(queue, merges),
         };
-        self.is_readable = false;
         self.is_dead |= progress == Progress::Dead;
         if progress == Progress::Blocked {
             queue.ask_for_notification(self.features & feature::EVENT_INDEX != 0);
