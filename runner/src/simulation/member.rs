@@ -3,8 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use abi::hosted::network::{HEADER, LARGEST_FRAME, TIME};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 /// The guest's end of a lockstep socket, for a configuration. Two are equal if they are the same.
@@ -19,6 +21,8 @@ pub(super) enum Said {
     Sleeps(u64),
     /// It is gone.
     Nothing,
+    /// It did not say anything in time.
+    TooLate,
 }
 
 /// A guest.
@@ -53,12 +57,15 @@ impl Member {
         }
     }
 
-    /// Waits for what it says next.
-    pub(super) fn hear(&mut self) -> Said {
+    /// Waits for what it says next, until `deadline`: a guest that never sleeps says nothing.
+    pub(super) fn hear(&mut self, deadline: Instant) -> Said {
+        if !self.speaks_before(deadline) {
+            return Said::TooLate;
+        }
         let mut message = vec![0; HEADER + LARGEST_FRAME];
         let length = match recv(&self.socket, message.as_mut_slice(), RecvFlags::empty()) {
             Ok((length, _)) => length,
-            Err(rustix::io::Errno::INTR) => return self.hear(),
+            Err(rustix::io::Errno::INTR) => return self.hear(deadline),
             Err(_) => 0,
         };
         message.truncate(length);
@@ -72,6 +79,17 @@ impl Member {
             return Said::Nothing;
         }
         Said::Frame(message)
+    }
+
+    fn speaks_before(&self, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).ok();
+            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], left.as_ref()) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => return outcome != Ok(0),
+            }
+        }
     }
 
     /// Wakes it: it is `now_ns`, and `frame` comes in, unless it is empty.

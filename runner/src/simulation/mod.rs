@@ -131,14 +131,18 @@ struct Simulation {
 impl Simulation {
     fn run(&mut self, deadline: Instant) -> End {
         for index in 0..self.members.len() {
-            self.listen(index);
+            if !self.listen(index, deadline) {
+                return End::TimedOut;
+            }
         }
         while self.members.last().is_some_and(Member::is_there) {
             if Instant::now() >= deadline {
                 return End::TimedOut;
             }
             let Some(index) = self.hand_out() else { return End::Stuck };
-            self.listen(index);
+            if !self.listen(index, deadline) {
+                return End::TimedOut;
+            }
         }
         End::Last
     }
@@ -164,16 +168,23 @@ impl Simulation {
         Some(index)
     }
 
-    /// Takes what a guest says until it sleeps or is gone.
-    fn listen(&mut self, index: usize) {
+    /// Takes what a guest says until it sleeps or is gone, and tells whether that was before `deadline`.
+    fn listen(&mut self, index: usize, deadline: Instant) -> bool {
         loop {
-            match self.members[index].hear() {
+            match self.members[index].hear(deadline) {
                 Said::Frame(frame) => {
                     self.note(b"out", index, &frame);
                     self.cable.send(self.now_ns, index, self.members.len(), &frame);
                 }
-                Said::Sleeps(until) => return self.note(b"sleep", index, &until.to_le_bytes()),
-                Said::Nothing => return self.note(b"end", index, &[]),
+                Said::Sleeps(until) => {
+                    self.note(b"sleep", index, &until.to_le_bytes());
+                    return true;
+                }
+                Said::Nothing => {
+                    self.note(b"end", index, &[]);
+                    return true;
+                }
+                Said::TooLate => return false,
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The wire, without guests.
 
+use super::member::{Member, Said};
 use super::wire::{Cable, Wire};
 use abi::hosted::network::HEADER;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn frame(byte: u8) -> Vec<u8> {
     vec![byte; HEADER + 60]
@@ -35,4 +36,14 @@ fn what_is_lost_and_when_the_rest_arrives_follows_from_the_seed() {
     let (_, (sent, lost)) = arrivals(1);
     assert_eq!(sent, 100);
     assert!((10..60).contains(&lost), "{lost} of 100 were lost");
+}
+
+#[test]
+fn a_guest_that_never_sleeps_is_not_waited_for_beyond_the_limit() {
+    let (mut member, end) = Member::new().unwrap();
+    let deadline = Instant::now() + Duration::from_millis(10);
+    assert!(matches!(member.hear(deadline), Said::TooLate));
+    assert!(member.is_there());
+    drop(end);
+    assert!(matches!(member.hear(Instant::now()), Said::Nothing));
 }
