@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -41,9 +41,19 @@ pub(crate) enum Peer {
 #[derive(Debug)]
 pub(crate) struct Door {
     path: PathBuf,
-    is_closing: Arc<Mutex<Option<UnixStream>>>,
+    visitor: Arc<Mutex<Visitor>>,
     listener: Arc<UnixListener>,
     server: Option<JoinHandle<()>>,
+}
+
+/// Who has the other end.
+#[derive(Debug)]
+enum Visitor {
+    Nobody,
+    /// Whoever holds the other end of this connection.
+    There(UnixStream),
+    /// The first goes: nobody is let in any more.
+    Closed,
 }
 
 /// Joins the link at `path` and returns this guest's end.
@@ -76,7 +86,8 @@ impl Drop for Door {
     fn drop(&mut self) {
         // The path first, so that nobody connects to a link that is about to go.
         drop(fs::remove_file(&self.path));
-        if let Some(connection) = &*self.is_closing.lock().unwrap_or_else(PoisonError::into_inner) {
+        let visitor = std::mem::replace(&mut *lock(&self.visitor), Visitor::Closed);
+        if let Visitor::There(connection) = visitor {
             drop(connection.shutdown(std::net::Shutdown::Both));
         }
         // It wakes `accept`.
@@ -96,19 +107,35 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 fn open_door(path: &Path, listener: UnixListener) -> io::Result<(OwnedFd, Peer)> {
     let (ours, theirs) = socket_pair()?;
     let listener = Arc::new(listener);
-    let is_closing = Arc::new(Mutex::new(None));
-    let (incoming, current) = (Arc::clone(&listener), Arc::clone(&is_closing));
+    let visitor = Arc::new(Mutex::new(Visitor::Nobody));
+    let (incoming, current) = (Arc::clone(&listener), Arc::clone(&visitor));
     let server = thread::spawn(move || {
         while let Ok((mut connection, _)) = incoming.accept() {
-            *current.lock().unwrap_or_else(PoisonError::into_inner) = connection.try_clone().ok();
+            if !let_in(&current, &connection) {
+                continue;
+            }
             if hand_over(&connection, theirs.as_fd()).is_ok() {
                 // Until it closes.
                 drop(connection.read(&mut [0; 1]));
             }
         }
     });
-    let door = Door { path: path.to_owned(), is_closing, listener, server: Some(server) };
+    let door = Door { path: path.to_owned(), visitor, listener, server: Some(server) };
     Ok((ours, Peer::First(door)))
+}
+
+/// Notes who comes, so that the door can end the connection, and tells whether it could.
+fn let_in(visitor: &Mutex<Visitor>, connection: &UnixStream) -> bool {
+    let mut visitor = lock(visitor);
+    let (Visitor::Nobody | Visitor::There(_), Ok(connection)) = (&*visitor, connection.try_clone()) else {
+        return false;
+    };
+    *visitor = Visitor::There(connection);
+    true
+}
+
+fn lock(visitor: &Mutex<Visitor>) -> MutexGuard<'_, Visitor> {
+    visitor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hand_over(connection: &UnixStream, end: BorrowedFd<'_>) -> io::Result<()> {
@@ -179,6 +206,17 @@ mod tests {
         assert!(join(&path).unwrap_err().to_string().contains("joined there already"));
         drop(second);
         assert!(matches!(join(&path).unwrap().1, Peer::Second(_)));
+    }
+
+    /// Who was accepted just before the door closed would keep it from closing for as long as he stays.
+    #[test]
+    fn who_comes_while_the_door_closes_is_not_let_in() {
+        let (connection, _other) = UnixStream::pair().unwrap();
+        let visitor = Mutex::new(Visitor::Nobody);
+        assert!(let_in(&visitor, &connection));
+        *lock(&visitor) = Visitor::Closed;
+        assert!(!let_in(&visitor, &connection));
+        assert!(matches!(*lock(&visitor), Visitor::Closed));
     }
 
     #[test]
