@@ -3,6 +3,7 @@
 //! They go through the guest's one `syscall` instruction, because the filter lets them come from nowhere else. Numbers
 //! and structures are those of the kernel's headers (`asm/unistd_64.h`, `linux/*.h`); results below zero are errors.
 
+use abi::PAGE_SIZE;
 use abi::hosted::Instruction;
 use core::ffi::c_void;
 use core::ptr;
@@ -231,10 +232,17 @@ pub(crate) fn unmap(start: u64, length: u64) -> Result<(), Errno> {
     done(call(number::MUNMAP, [start, length, 0, 0, 0, 0]))
 }
 
-/// Tells whether a page is mapped.
-pub(crate) fn is_mapped(page: u64) -> bool {
-    let mut resident = 0_u8;
-    call(number::MINCORE, [page, 1, address(&raw mut resident), 0, 0, 0]).is_ok()
+/// Tells whether every page of a range is mapped.
+pub(crate) fn is_mapped(start: u64, length: u64) -> bool {
+    const PAGES: usize = 512;
+    const STRIDE: u64 = (PAGES * PAGE_SIZE) as u64;
+
+    let mut resident = [0_u8; PAGES];
+    let places = address(resident.as_mut_ptr());
+    (0..length.div_ceil(STRIDE)).map(|turn| turn * STRIDE).all(|done| {
+        let arguments = [start + done, (length - done).min(STRIDE), places, 0, 0, 0];
+        call(number::MINCORE, arguments).is_ok()
+    })
 }
 
 /// Tells whether the guest may read a page.

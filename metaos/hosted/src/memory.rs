@@ -42,6 +42,10 @@ pub(crate) fn protect(start: VirtAddr, length: usize, access: Access) -> Result<
 /// Unmaps memory.
 pub(crate) fn unmap(start: VirtAddr, length: usize) -> Result<(), Error> {
     let bytes = check(start, length)?;
+    // Linux unmaps nothing as gladly; the guest would be credited with memory that it has not given back.
+    if !linux::is_mapped(start.0, bytes) {
+        return Err(Error::NotMapped);
+    }
     linux::unmap(start.0, bytes).map_err(|_| Error::OutOfMemory)?;
     LEFT.fetch_add(bytes, Relaxed);
     Ok(())

@@ -113,15 +113,15 @@ fn print(header: &CrashHeader, text: &[u8]) {
 fn stack(stack_pointer: u64) -> (u64, u64) {
     let page = stack_pointer & !(PAGE - 1);
     let above = (1..=GUARD_SEARCH_PAGES).map(|pages| page.saturating_add(pages * PAGE));
-    let start = if linux::is_mapped(page) {
+    let start = if linux::is_mapped(page, PAGE) {
         Some(stack_pointer)
     } else {
-        above.into_iter().find(|at| linux::is_mapped(*at))
+        above.into_iter().find(|at| linux::is_mapped(*at, PAGE))
     };
     let Some(start) = start else { return (stack_pointer, 0) };
     let limit = start.saturating_add(MAX_STACK_BYTES as u64);
     let mut end = (start & !(PAGE - 1)) + PAGE;
-    while end < limit && linux::is_mapped(end) {
+    while end < limit && linux::is_mapped(end, PAGE) {
         end += PAGE;
     }
     (start, end.min(limit) - start)

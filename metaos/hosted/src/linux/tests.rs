@@ -17,12 +17,25 @@ const PAGE: u64 = 4096;
 #[test]
 fn a_page_is_mapped_once_and_seen_to_be() {
     let place = 0x6100_0000_0000;
-    assert!(!is_mapped(place));
+    assert!(!is_mapped(place, PAGE));
     assert_eq!(map_fresh(place, PAGE, map::READ), Ok(()));
     assert_eq!(map_fresh(place, PAGE, map::READ), Err(Errno::EXISTS));
-    assert!(is_mapped(place));
+    assert!(is_mapped(place, PAGE));
     assert_eq!(unmap(place, PAGE), Ok(()));
-    assert!(!is_mapped(place));
+    assert!(!is_mapped(place, PAGE));
+}
+
+#[test]
+fn a_range_with_a_hole_is_not_mapped() {
+    const PAGES: u64 = 1000;
+
+    let place = 0x6110_0000_0000;
+    assert_eq!(map_fresh(place, PAGES * PAGE, map::READ), Ok(()));
+    assert!(is_mapped(place, PAGES * PAGE));
+    assert!(!is_mapped(place, (PAGES + 1) * PAGE));
+    assert_eq!(unmap(place + 600 * PAGE, PAGE), Ok(()));
+    assert!(is_mapped(place, 600 * PAGE) && !is_mapped(place, PAGES * PAGE));
+    assert_eq!(unmap(place, PAGES * PAGE), Ok(()));
 }
 
 #[test]
