@@ -6,8 +6,6 @@ use abi::hosted::descriptor;
 use abi::info::{EVENT_CONSOLE, EVENT_STOP};
 
 const NS_PER_S: u64 = 1_000_000_000;
-/// The kernel's time is signed.
-const LONGEST_S: u64 = i64::MAX as u64;
 
 /// Sleeps until the clock reaches `deadline_ns` or an event beyond `events_seen` happens.
 pub(crate) fn wait(deadline_ns: u64, events_seen: u64) {
@@ -31,7 +29,7 @@ pub(crate) fn wait(deadline_ns: u64, events_seen: u64) {
 fn timeout(deadline_ns: u64, now: u64) -> Option<TimeSpec> {
     (deadline_ns != u64::MAX).then(|| {
         let left = deadline_ns - now;
-        TimeSpec { seconds: (left / NS_PER_S).min(LONGEST_S) as i64, nanoseconds: (left % NS_PER_S) as i64 }
+        TimeSpec { seconds: (left / NS_PER_S) as i64, nanoseconds: (left % NS_PER_S) as i64 }
     })
 }
 

@@ -54,12 +54,10 @@ pub(super) fn receive(queue: &mut Queue) -> Progress {
         Ok(0) => Progress::Dead,
         Ok(received) => {
             let messages = &messages[..received.min(count)];
-            if messages.iter().any(|message| message.length == 0) {
-                // An empty message is the end of the stream of them.
-                return Progress::Dead;
-            }
-            messages.iter().for_each(|message| queue.finish(message.length));
-            Progress::Done
+            // An empty message is the end of the stream of them; what came before it counts.
+            let whole = messages.iter().take_while(|message| message.length != 0);
+            let given = whole.map(|message| queue.finish(message.length)).count();
+            if given < messages.len() { Progress::Dead } else { Progress::Done }
         }
         Err(Errno::AGAIN | Errno::INTERRUPTED) => Progress::Done,
         Err(_) => Progress::Dead,
