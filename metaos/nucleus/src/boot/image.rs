@@ -3,7 +3,6 @@
 use crate::report;
 use abi::VERSION;
 use abi::image::{ImageTable, MAGIC, Segment};
-use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// The table. The image linker finds it by the nucleus's note and writes it in the file.
@@ -20,7 +19,10 @@ pub(crate) struct Image {
 impl Image {
     /// Reads the table of the image that was loaded at `load_address`; ends the machine if it is not one of ours.
     pub(super) fn read(load_address: u64) -> Self {
-        let table = read_table();
+        let place = &raw const TABLE;
+        // SAFETY: a table of plain integers. Where it lies is read as volatile because the linker changes it after the
+        // compiler has seen its value; the table itself as volatile would be a pair of instructions for each integer.
+        let table = unsafe { (&raw const place).read_volatile().read() };
         if table.magic != MAGIC || table.version != VERSION {
             report::refuse("the image table has another version: link the image again");
         }
@@ -40,18 +42,4 @@ impl Image {
         let ends = self.table.segments().iter().map(|segment| self.physical_start(segment) + segment.length);
         self.load_address..ends.max().unwrap_or(self.load_address)
     }
-}
-
-/// Reads the table as volatile, because the linker changes it after the compiler has seen its value; word by word,
-/// because as a whole that is a pair of instructions for each of them.
-fn read_table() -> ImageTable {
-    const { assert!(align_of::<ImageTable>() == align_of::<u64>()) };
-    let mut table = MaybeUninit::<ImageTable>::uninit();
-    let (from, to) = ((&raw const TABLE).cast::<u64>(), table.as_mut_ptr().cast::<u64>());
-    for word in 0..size_of::<ImageTable>() / size_of::<u64>() {
-        // SAFETY: both are tables of as many words, aligned as such, and the one is not the other.
-        unsafe { to.add(word).write(from.add(word).read_volatile()) };
-    }
-    // SAFETY: the size is a multiple of the alignment, so each byte was written; it is a table of plain integers.
-    unsafe { table.assume_init() }
 }

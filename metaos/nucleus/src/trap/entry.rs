@@ -16,18 +16,15 @@
 //! interrupts off. A call from the gate goes to [`dispatch`] and back by SYSRET; one from anywhere else
 //! takes the way of a trap.
 
-use super::{FloatingPoint, LAST_EVENT, TrapFrame, VECTOR_UNUSED, handle};
+use super::{FloatingPoint, TrapFrame, handle};
 use crate::calls::dispatch;
 use crate::cpu::{USER_CODE, USER_DATA};
 use abi::upcall::VECTOR_SYSCALL;
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Vectors with a stub of their own: all that are ever raised, but for spurious ones.
-const STUBS: u64 = LAST_EVENT + 1;
-/// Distance of two stubs, in bytes: two pushes of a byte and a jump take no more.
-const STUB_SIZE: u64 = 9;
-const _: () = assert!(STUBS <= 128, "a greater vector does not fit a push of a byte");
+/// Distance of two stubs, in bytes: two pushes and a jump take no more.
+const STUB_SIZE: u64 = 12;
 
 /// What the SYSCALL entry reaches through GS: top of the call stack, a slot for the caller's stack pointer, the
 /// return address of the gate.
@@ -50,7 +47,7 @@ global_asm!(
 
     ".section .text.trap_stubs, \"ax\"; .balign 16",
     "trap_stubs:",
-    ".set vector, 0; .rept {stubs}",
+    ".set vector, 0; .rept 256",
     // The CPU pushes an error code for 8, 10 to 14, 17, 21, 29 and 30 (SDM 3A table 6-1).
     ".if vector > 30 || !((1 << vector) & {with_error_code})",
     "push 0",
@@ -84,7 +81,6 @@ global_asm!(
     // rcx and r11 hold again what SYSCALL put there: the gate's return address and the flags.
     "mov rsp, [rsp + 24]; sysretq",
     ".text",
-    stubs = const STUBS,
     stub_size = const STUB_SIZE,
     with_error_code = const 0x6022_7d00,
     // All flags but AC (bit 18), DF (10) and NT (14).
@@ -114,9 +110,9 @@ pub(crate) fn syscall_entry_address() -> u64 {
     syscall_entry as *const () as u64
 }
 
-/// Returns the address of a vector's stub. Vectors beyond those that are used have one together.
+/// Returns the address of a vector's stub.
 pub(super) fn stub_address(vector: u64) -> u64 {
-    trap_stubs as *const () as u64 + STUB_SIZE * if vector < STUBS { vector } else { VECTOR_UNUSED }
+    trap_stubs as *const () as u64 + STUB_SIZE * vector
 }
 
 /// Says where the SYSCALL entry finds its stack and which return address marks a Machine call; returns the address of

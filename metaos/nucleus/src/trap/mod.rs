@@ -24,8 +24,6 @@ const VECTOR_DOUBLE_FAULT: u64 = 8;
 const VECTOR_PAGE_FAULT: u64 = 14;
 const VECTOR_MACHINE_CHECK: u64 = 18;
 const LAST_EXCEPTION: u64 = 31;
-/// A vector that means nothing: what comes by it is spurious.
-const VECTOR_UNUSED: u64 = LAST_EXCEPTION + 1;
 const FIRST_EVENT: u64 = FIRST_EVENT_VECTOR as u64;
 const LAST_EVENT: u64 = FIRST_EVENT + EVENTS as u64 - 1;
 
