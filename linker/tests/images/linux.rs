@@ -52,10 +52,7 @@ fn what_cannot_run_is_refused_with_what_to_do() {
         elf
     };
     let refused = [
-        (
-            with(|elf| elf.other_headers.push((elf::PT_INTERP, elf::PF_R, 0))),
-            "is a dynamic program; link it static",
-        ),
+        (with(|elf| elf.other_headers.push((elf::PT_INTERP, elf::PF_R, 0))), "build it static"),
         (at(0x20_0000), "-Wl,--image-base=0x400000"),
         (at(GUEST_IMAGE.0 - PAGE), "is not within"),
         (with(|elf| elf.entry = LINUX_PROGRAM.0 + PAGE), "which is not code"),
