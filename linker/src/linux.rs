@@ -31,12 +31,12 @@ pub(crate) struct LinuxProgram<'a> {
     header_count: u32,
 }
 
-/// Tells whether a file could be a program: an executable that has none of our notes.
+/// Tells whether a file could be a program: an executable that has none of our notes, nor one by which a machine boots it.
 pub(crate) fn is_program(bytes: &[u8]) -> bool {
     let Ok((_, headers)) = open(bytes) else { return false };
     let notes = headers.iter().filter(|header| header.p_type(ENDIAN) == elf::PT_NOTE);
     let mut notes = notes.filter_map(|header| header.data(ENDIAN, bytes).ok());
-    !notes.any(|data| note::ours(data).any(|note| note.is_ok()))
+    !notes.any(|data| note::ours(data).any(|note| note.is_ok()) || note::has_boot_entry(data))
 }
 
 /// Parses a program and finds a place for it.

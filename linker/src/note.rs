@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use abi::note::{GuestNote, NAME, NucleusNote, TYPE_GUEST, TYPE_NUCLEUS};
+use abi::note::{GuestNote, NAME, NucleusNote, TYPE_GUEST, TYPE_NUCLEUS, XEN_NAME, XEN_PHYS32_ENTRY};
 use object::read::elf::NoteIterator;
 
 use crate::error::{Refusal, Role};
@@ -49,6 +49,14 @@ pub(crate) fn ours(data: &[u8]) -> impl Iterator<Item = Result<(u32, &[u8]), Ref
             is_ours.then(|| Ok((note.n_type(ENDIAN).0, note.desc())))
         }
         Err(error) => Some(Err(Refusal::damaged("notes", error))),
+    })
+}
+
+/// Tells whether one of the notes in `data` is an entry for PVH.
+pub(crate) fn has_boot_entry(data: &[u8]) -> bool {
+    let notes = NoteIterator::<Header>::new(ENDIAN, 4, data).into_iter().flatten().flatten();
+    notes.into_iter().any(|note| {
+        trim_zeros(note.name_bytes()) == trim_zeros(XEN_NAME) && note.n_type(ENDIAN).0 == XEN_PHYS32_ENTRY
     })
 }
 
