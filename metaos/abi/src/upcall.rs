@@ -60,6 +60,45 @@ pub struct Registers {
     pub rflags: u64,
 }
 
+/// How many registers there are.
+pub const REGISTERS: usize = 18;
+
+impl Registers {
+    /// Makes them of what they hold, in the order of the fields.
+    #[must_use]
+    pub const fn from_words(words: [u64; REGISTERS]) -> Self {
+        let [rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags] =
+            words;
+        Self { rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags }
+    }
+
+    /// Returns what they hold, in the order of the fields.
+    #[must_use]
+    pub const fn to_words(&self) -> [u64; REGISTERS] {
+        let Self {
+            rax,
+            rdx,
+            rcx,
+            rbx,
+            rsi,
+            rdi,
+            rbp,
+            rsp,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rip,
+            rflags,
+        } = *self;
+        [rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags]
+    }
+}
+
 /// The pinned block of one CPU; GS base of ring 3 points here, so its offsets are part of the contract.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -83,7 +122,7 @@ pub struct CpuBlock {
     /// Scratch slots for patch stubs and the library OS.
     pub scratch: [AtomicU64; 8],
     /// The interrupted registers; what stands here at the return is resumed.
-    pub registers: [AtomicU64; 18],
+    pub registers: [AtomicU64; REGISTERS],
     /// Fills up to the 16-byte alignment that FXSAVE asks for.
     pub reserved: [AtomicU64; 14],
     /// The interrupted x87, SSE and MXCSR state in FXSAVE64 form.
@@ -94,38 +133,12 @@ impl CpuBlock {
     /// Reads the interrupted registers, each once.
     #[must_use]
     pub fn load_registers(&self) -> Registers {
-        let [rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags] =
-            core::array::from_fn(|index| self.registers[index].load(Ordering::Relaxed));
-        Registers {
-            rax,
-            rdx,
-            rcx,
-            rbx,
-            rsi,
-            rdi,
-            rbp,
-            rsp,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rip,
-            rflags,
-        }
+        Registers::from_words(core::array::from_fn(|index| self.registers[index].load(Ordering::Relaxed)))
     }
 
     /// Writes the registers to resume with.
     pub fn store_registers(&self, registers: &Registers) {
-        let r = registers;
-        let values = [
-            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
-            r.r14, r.r15, r.rip, r.rflags,
-        ];
-        for (slot, value) in self.registers.iter().zip(values) {
+        for (slot, value) in self.registers.iter().zip(registers.to_words()) {
             slot.store(value, Ordering::Relaxed);
         }
     }

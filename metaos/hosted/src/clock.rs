@@ -53,7 +53,7 @@ pub(crate) fn now_ns() -> u64 {
 
 /// Lets time pass up to `now_ns` in a run where it is made up; it does not go back.
 pub(crate) fn move_to(now_ns: u64) {
-    if IS_SIMULATED.load(Relaxed) {
+    if is_simulated() {
         info().ns_base.fetch_max(now_ns, Relaxed);
     }
 }
@@ -62,12 +62,14 @@ pub(crate) fn move_to(now_ns: u64) {
 pub(crate) fn tick() {
     const MOMENT_NS: u64 = 1000;
 
-    move_to(now_ns() + MOMENT_NS);
+    if is_simulated() {
+        move_to(now_ns() + MOMENT_NS);
+    }
 }
 
 /// Measures the rate anew, if it is time.
 pub(crate) fn correct() {
-    if IS_SIMULATED.load(Relaxed) {
+    if is_simulated() {
         return;
     }
     let now = now_ns();

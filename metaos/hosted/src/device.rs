@@ -99,7 +99,7 @@ pub(crate) fn begin(options: &Options) -> Result<(), Errno> {
 }
 
 /// Answers a request of the driver.
-pub(crate) fn request(request: DeviceRequest, now_ns: u64) -> u64 {
+pub(crate) fn request(request: DeviceRequest) -> u64 {
     let mut card = CARD.lock();
     match request {
         DeviceRequest::Status => return u64::from(card.status),
@@ -120,7 +120,7 @@ pub(crate) fn request(request: DeviceRequest, now_ns: u64) -> u64 {
         DeviceRequest::Notify(_) => card.receive(),
         DeviceRequest::Attend => {
             clock::tick();
-            card.attend(now_ns);
+            card.attend(clock::now_ns());
         }
         DeviceRequest::Configuration(offset) => return u64::from(card.configuration(usize::from(offset))),
     }

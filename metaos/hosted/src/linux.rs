@@ -196,6 +196,11 @@ fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
+/// Makes a call that moves so much from or to what lies at `start`, and returns how much it was.
+fn transfer(number: u64, descriptor: i32, start: u64, length: u64, flags: u64) -> Result<usize, Errno> {
+    call(number, [file(descriptor), start, length, flags, 0, 0]).map(|count| count as usize)
+}
+
 const fn file(descriptor: i32) -> u64 {
     descriptor as u64
 }
@@ -256,8 +261,7 @@ pub(crate) fn is_readable(page: u64) -> bool {
 
 /// Reads into `buffer` and returns how many bytes came; 0: the end.
 pub(crate) fn read(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let arguments = [file(descriptor), address(buffer.as_mut_ptr()), buffer.len() as u64, 0, 0, 0];
-    call(number::READ, arguments).map(|count| count as usize)
+    transfer(number::READ, descriptor, address(buffer.as_mut_ptr()), buffer.len() as u64, 0)
 }
 
 /// Writes `bytes` and returns how many were taken.
@@ -267,47 +271,42 @@ pub(crate) fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Errno> {
 
 /// Writes memory that may not be there, up to its first byte that is not.
 pub(crate) fn write_memory(descriptor: i32, start: u64, length: u64) -> Result<usize, Errno> {
-    call(number::WRITE, [file(descriptor), start, length, 0, 0, 0]).map(|count| count as usize)
+    transfer(number::WRITE, descriptor, start, length, 0)
 }
 
 /// Reads one message into pieces of memory that the guest has lent to its device.
 pub(crate) fn read_pieces(descriptor: i32, pieces: &[Piece]) -> Result<usize, Errno> {
-    let arguments = [file(descriptor), address(pieces.as_ptr()), pieces.len() as u64, 0, 0, 0];
-    call(number::READV, arguments).map(|count| count as usize)
+    transfer(number::READV, descriptor, address(pieces.as_ptr()), pieces.len() as u64, 0)
 }
 
 /// Writes pieces of memory as one message.
 pub(crate) fn write_pieces(descriptor: i32, pieces: &[Piece]) -> Result<usize, Errno> {
-    let arguments = [file(descriptor), address(pieces.as_ptr()), pieces.len() as u64, 0, 0, 0];
-    call(number::WRITEV, arguments).map(|count| count as usize)
+    transfer(number::WRITEV, descriptor, address(pieces.as_ptr()), pieces.len() as u64, 0)
 }
 
 /// Receives from a stream socket without waiting.
 pub(crate) fn receive(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let arguments = [file(descriptor), address(buffer.as_mut_ptr()), buffer.len() as u64, DO_NOT_WAIT, 0, 0];
-    call(number::RECVFROM, arguments).map(|count| count as usize)
+    let start = address(buffer.as_mut_ptr());
+    transfer(number::RECVFROM, descriptor, start, buffer.len() as u64, DO_NOT_WAIT)
 }
 
 /// Sends on a stream socket without waiting, and returns how many bytes were taken.
 pub(crate) fn send(descriptor: i32, pieces: &[Piece]) -> Result<usize, Errno> {
     let message = BatchMessage::of(pieces).message;
-    let arguments = [file(descriptor), address(&raw const message), DO_NOT_WAIT | NO_SIGNAL, 0, 0, 0];
-    call(number::SENDMSG, arguments).map(|count| count as usize)
+    // The flags stand where others have the length.
+    transfer(number::SENDMSG, descriptor, address(&raw const message), DO_NOT_WAIT | NO_SIGNAL, 0)
 }
 
 /// Receives messages without waiting, and returns how many came.
 pub(crate) fn receive_batch(descriptor: i32, messages: &mut [BatchMessage]) -> Result<usize, Errno> {
-    let count = messages.len() as u64;
-    let arguments = [file(descriptor), address(messages.as_mut_ptr()), count, DO_NOT_WAIT, 0, 0];
-    call(number::RECVMMSG, arguments).map(|count| count as usize)
+    let start = address(messages.as_mut_ptr());
+    transfer(number::RECVMMSG, descriptor, start, messages.len() as u64, DO_NOT_WAIT)
 }
 
 /// Sends messages without waiting, and returns how many were taken.
 pub(crate) fn send_batch(descriptor: i32, messages: &mut [BatchMessage]) -> Result<usize, Errno> {
-    let count = messages.len() as u64;
-    let flags = DO_NOT_WAIT | NO_SIGNAL;
-    call(number::SENDMMSG, [file(descriptor), address(messages.as_mut_ptr()), count, flags, 0, 0])
-        .map(|count| count as usize)
+    let start = address(messages.as_mut_ptr());
+    transfer(number::SENDMMSG, descriptor, start, messages.len() as u64, DO_NOT_WAIT | NO_SIGNAL)
 }
 
 /// Sleeps until something happens on one of the files, a signal comes, or the time is over; tells how many happened.

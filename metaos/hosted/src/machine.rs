@@ -1,6 +1,6 @@
 //! The machine, as the services know it.
 
-use crate::{chance, clock, console, device, memory, pages, report, signals, switch, wait};
+use crate::{chance, console, device, memory, pages, report, signals, switch, wait};
 use abi::control::CrashKind;
 use abi::{Access, BootInfo, BusAddr, DeviceRequest, Error, InfoPage, Machine, VirtAddr};
 
@@ -67,7 +67,7 @@ impl Machine for Hosted {
     }
 
     fn device(&self, device: usize, request: DeviceRequest) -> u64 {
-        if device == 0 { device::request(request, clock::now_ns()) } else { 0 }
+        if device == 0 { device::request(request) } else { 0 }
     }
 
     fn random(&self, seed: &mut [u8; 32]) -> bool {

@@ -79,8 +79,11 @@ pub(crate) struct Context {
     floating_point: *mut [u64; 64],
 }
 
-/// Places in [`Context::registers`] that are no general registers.
+/// Places in [`Context::registers`].
 mod place {
+    /// Those of the general registers, `rip` and the flags, in the order of [`abi::upcall::Registers`].
+    pub(super) const GENERAL: [usize; abi::upcall::REGISTERS] =
+        [13, 12, 14, 11, 9, 8, 10, 15, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17];
     pub(super) const ERROR_CODE: usize = 19;
     pub(super) const VECTOR: usize = 20;
     pub(super) const ADDRESS: usize = 22;
@@ -236,37 +239,13 @@ fn deliver(kind: UpcallKind, context: &mut Context) -> ! {
 
 impl Context {
     fn load(&self) -> Registers {
-        let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, ..] =
-            self.registers;
-        Registers {
-            rax,
-            rdx,
-            rcx,
-            rbx,
-            rsi,
-            rdi,
-            rbp,
-            rsp,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rip,
-            rflags,
-        }
+        Registers::from_words(place::GENERAL.map(|place| self.registers[place]))
     }
 
     fn store(&mut self, registers: &Registers) {
-        let r = registers;
-        let values = [
-            r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
-            r.rcx, r.rsp, r.rip, r.rflags,
-        ];
-        self.registers[..values.len()].copy_from_slice(&values);
+        for (place, word) in place::GENERAL.into_iter().zip(registers.to_words()) {
+            self.registers[place] = word;
+        }
     }
 
     fn header(&self, kind: CrashKind) -> CrashHeader {

@@ -167,7 +167,7 @@ impl Run {
             Some(_) if self.net != Network::None => {
                 return Err("packets from outside do not repeat; leave --net out, or --seed".into());
             }
-            Some(seed) => command_line.word(&format!("{}{seed}", hosted::SEED)),
+            Some(seed) => command_line.word(&hosted::seed_word(seed)),
             None => command_line,
         };
         Ok(MachineConfig {

@@ -37,12 +37,6 @@ use crate::network::Network;
 use image::Executable;
 use network::Plug;
 
-/// Start of the option with the seed of a run that repeats bit for bit ([`abi::hosted::SEED_OPTION`]).
-pub(crate) const SEED: &str = match std::str::from_utf8(abi::hosted::SEED_OPTION) {
-    Ok(name) => name,
-    Err(_) => panic!("the names of the contract are ASCII"),
-};
-
 /// Why a configuration is no process.
 #[derive(Debug, thiserror::Error)]
 pub enum HostedError {
@@ -184,6 +178,11 @@ fn socket_channel() -> io::Result<(Channel, OwnedFd)> {
     let ours = OwnedFd::from(ours);
     let channel = Channel { from_machine: ours.try_clone()?.into(), to_machine: ours.into() };
     Ok((channel, theirs.into()))
+}
+
+/// Returns the option that makes a guest's time and chance up.
+pub(crate) fn seed_word(seed: u64) -> String {
+    format!("{}{seed}", text(abi::hosted::SEED_OPTION))
 }
 
 /// The names of the contract are ASCII.

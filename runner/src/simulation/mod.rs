@@ -12,9 +12,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::time::{Duration, Instant};
 
-use abi::hosted::SEED_OPTION;
-
-use crate::CommandLine;
+use crate::hosted;
 use crate::machine::{Accelerator, Machine, MachineConfig, MachineError, Outcome};
 use crate::network::Network;
 pub use member::LockstepSocket;
@@ -83,7 +81,7 @@ pub fn run(
         let mut config = config.clone();
         config.accelerator = Accelerator::Hosted;
         config.network = Network::Lockstep(socket);
-        config.command_line = config.command_line.preceded_by(seed_word(seed.wrapping_add(index)));
+        config.command_line = config.command_line.word(&hosted::seed_word(seed.wrapping_add(index)));
         machines.push(Machine::start(&config)?);
         members.push(member);
     }
@@ -105,13 +103,6 @@ pub fn run(
     let outcome = last.wait(deadline.saturating_duration_since(Instant::now()))?;
     let (sent, lost) = cable.counts();
     Ok(Trace { outcome, hash: hasher.finish(), end_ns: now_ns, sent, lost })
-}
-
-/// Returns the word that makes a guest's time and chance up.
-#[must_use]
-pub fn seed_word(seed: u64) -> CommandLine {
-    let option = String::from_utf8_lossy(SEED_OPTION);
-    CommandLine::new().word(&format!("{option}{seed}"))
 }
 
 /// How a run ended.
